@@ -1,0 +1,147 @@
+"""The audit trail: events with fixed names, and the one place that turns them into log lines and metrics.
+
+A store verb takes the events of its change and inserts them in the same transaction; after the commit it hands them to
+`Audit.emit`. Operational lines that change nothing go through `Audit.log`. Fields are ids and words of ours: no token, code,
+cookie or upstream text is ever a field (security rules B12, G7).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from broker.model import AuditEvent
+
+if TYPE_CHECKING:
+    from broker.clock import Clock
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+Scalar = str | int | bool | None
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+class Event(StrEnum):
+    """Every name that may stand in the audit trail."""
+
+    CLIENT_ADDED = "client.added"
+    CLIENT_BLOCKED = "client.blocked"
+    CLIENT_REGISTERED = "client.registered"
+    CLIENT_REMOVED = "client.removed"
+    CLIENT_UNBLOCKED = "client.unblocked"
+    CODE_ATTEMPT_FAILED = "code.attempt_failed"
+    CODE_ISSUED = "code.issued"
+    CODE_REPLAYED = "code.replayed"
+    CODE_SOURCE_CHANGED = "code.source_changed"
+    CONSENT_APPROVED = "consent.approved"
+    CONSENT_DENIED = "consent.denied"
+    GRANT_REVOKED = "grant.revoked"
+    KEY_CREATED = "key.created"
+    KEY_GONE = "key.gone"
+    KEY_RETIRED = "key.retired"
+    LOGIN_FAILED = "login.failed"
+    LOGIN_FINISHED = "login.finished"
+    LOGIN_REFUSED = "login.refused"
+    LOGIN_STARTED = "login.started"
+    SESSION_ENDED = "session.ended"
+    SESSION_STARTED = "session.started"
+    TOKEN_ISSUED = "token.issued"  # noqa: S105 - an event's name
+    TOKEN_REFRESHED = "token.refreshed"  # noqa: S105
+    TOKEN_REFRESH_REFUSED = "token.refresh_refused"  # noqa: S105
+    TOKEN_REFRESH_REPEATED = "token.refresh_repeated"  # noqa: S105
+    TOKEN_REFRESH_REUSED = "token.refresh_reused"  # noqa: S105
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105
+
+
+def clean(value: Scalar) -> Scalar:
+    """Return a field without control characters and at most 300 characters long (rule G7)."""
+    if isinstance(value, str):
+        return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value[:300])
+    return value
+
+
+def as_line(event: AuditEvent) -> str:
+    """Return an event as one line of JSON."""
+    known = {
+        "event": event.name,
+        "at": event.at,
+        "request_id": event.request_id or None,
+        "subject": event.subject,
+        "client_id": event.client_id,
+        "resource": event.resource,
+        "grant_id": event.grant_id,
+        **event.fields,
+    }
+    return json.dumps({k: clean(v) for k, v in known.items() if v is not None}, ensure_ascii=True)
+
+
+class Audit:
+    """Makes events, and hands stored ones to the log and to whoever listens (metrics)."""
+
+    def __init__(
+        self, clock: Clock, *, write: Callable[[str], object] | None = None, level: str = "info", text: bool = False
+    ) -> None:
+        """`write` takes one line without its newline (default: standard output); `text` writes words instead of JSON."""
+        self._clock = clock
+        self._write = write or (lambda line: print(line, file=sys.stdout, flush=True))  # noqa: T201 - the log
+        self._level = LEVELS[level]
+        self._text = text
+        self._listeners: list[Callable[[AuditEvent], None]] = []
+
+    def listen(self, listener: Callable[[AuditEvent], None]) -> None:
+        """Call `listener` with every stored event."""
+        self._listeners.append(listener)
+
+    def event(
+        self,
+        name: Event,
+        *,
+        subject: str | None = None,
+        client_id: str | None = None,
+        resource: str | None = None,
+        grant_id: str | None = None,
+        **fields: Scalar,
+    ) -> AuditEvent:
+        """Return an event of this moment and this request."""
+        return AuditEvent(
+            name=name.value,
+            at=self._clock.now(),
+            request_id=request_id.get(),
+            subject=subject,
+            client_id=client_id,
+            resource=resource,
+            grant_id=grant_id,
+            fields={k: clean(v) for k, v in fields.items() if v is not None},
+        )
+
+    def emit(self, events: Sequence[AuditEvent]) -> None:
+        """Log events that are stored; the store calls this after its commit."""
+        for event in events:
+            self._line("info", event.name, as_line(event))
+            for listener in self._listeners:
+                listener(event)
+
+    def log(self, name: str, level: str = "info", **fields: Scalar) -> None:
+        """Log something that changes nothing. `name` is fixed text of ours."""
+        if LEVELS[level] >= self._level:
+            body = {
+                "event": name,
+                "level": level,
+                "at": int(time.time()),
+                "request_id": request_id.get() or None,
+                **fields,
+            }
+            self._line(level, name, json.dumps({k: clean(v) for k, v in body.items() if v is not None}))
+
+    def _line(self, level: str, name: str, line: str) -> None:
+        if LEVELS[level] < self._level:
+            return
+        if self._text:
+            pairs = {k: v for k, v in json.loads(line).items() if k not in ("event", "level", "at")}
+            line = " ".join([level.upper(), name, *(f"{k}={json.dumps(v)}" for k, v in pairs.items())])
+        self._write(line)

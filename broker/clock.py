@@ -1,0 +1,60 @@
+"""Time and randomness as collaborators, so that protocol decisions take both as arguments. Leaf."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where the program reads the time."""
+
+    def now(self) -> int:
+        """Return seconds since the epoch (the database's clock where there is one)."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back; for time-outs only."""
+        ...
+
+
+class Entropy(Protocol):
+    """Where the program reads randomness."""
+
+    def token(self, nbytes: int = 32) -> str:
+        """Return `nbytes` random bytes as unpadded base64url."""
+        ...
+
+    def bytes(self, nbytes: int) -> bytes:
+        """Return `nbytes` random bytes."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock plus an offset that the store samples from its database."""
+
+    def __init__(self) -> None:
+        """Start with no offset."""
+        self.offset = 0.0
+
+    def now(self) -> int:
+        """Return seconds since the epoch."""
+        return int(time.time() + self.offset)
+
+    def monotonic(self) -> float:
+        """Return the monotonic clock in seconds."""
+        return time.monotonic()
+
+
+class SystemEntropy:
+    """The operating system's random source."""
+
+    def token(self, nbytes: int = 32) -> str:
+        """Return `nbytes` random bytes as unpadded base64url."""
+        return base64.urlsafe_b64encode(secrets.token_bytes(nbytes)).rstrip(b"=").decode()
+
+    def bytes(self, nbytes: int) -> bytes:
+        """Return `nbytes` random bytes."""
+        return secrets.token_bytes(nbytes)

@@ -1,0 +1,1 @@
+"""The store: verbs that each decide one thing in one statement, on SQLite or PostgreSQL."""

@@ -1,0 +1,173 @@
+"""HTTP at the edge: bodies and queries parsed without surprises, cookies, JSON answers. Rules C8, E15, G5, G6, G9.
+
+Parsing refuses rather than guesses: repeated parameters, too many fields, other content types and undecodable bytes are errors.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from broker.oauth import InvalidRequest, OAuthError, Reason
+
+MAX_BODY = 64 * 1024  # bytes
+MAX_FIELDS = 100
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+class Params:
+    """The parameters of a query or form. Every name occurs once, except the names in `repeatable`."""
+
+    __slots__ = ("_lists",)
+
+    def __init__(self, pairs: list[tuple[str, str]], *, repeatable: frozenset[str] = frozenset({"resource"})) -> None:
+        """Group the pairs; raises InvalidRequest when a name repeats (RFC 6749 section 3.1; rule C8)."""
+        self._lists: dict[str, list[str]] = {}
+        for name, value in pairs:
+            self._lists.setdefault(name, []).append(value)
+        if any(len(v) > 1 and k not in repeatable for k, v in self._lists.items()):
+            raise InvalidRequest(Reason.PARAMETER_REPEATED)
+
+    def get(self, name: str) -> str | None:
+        """Return a parameter; None when it is absent or empty (RFC 6749 section 3.1: empty is omitted)."""
+        values = self._lists.get(name)
+        return values[0] or None if values else None
+
+    def all(self, name: str) -> list[str]:
+        """Return every non-empty value of a repeatable parameter."""
+        return [v for v in self._lists.get(name, ()) if v]
+
+    def require(self, name: str) -> str:
+        """Return a parameter; raises InvalidRequest when it is missing."""
+        value = self.get(name)
+        if value is None:
+            raise InvalidRequest(Reason.PARAMETER_MISSING, name)
+        return value
+
+    def as_mapping(self) -> dict[str, str]:
+        """Return name -> first value."""
+        return {k: v[0] for k, v in self._lists.items() if v[0]}
+
+
+def parse_urlencoded(raw: bytes) -> Params:
+    """Parse a query string or an application/x-www-form-urlencoded body; raises InvalidRequest."""
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict", encoding="utf-8"
+        )
+    except (UnicodeDecodeError, ValueError):
+        raise InvalidRequest(Reason.PARAMETER_MALFORMED) from None
+    if any("\0" in name or "\0" in value for name, value in pairs):
+        raise InvalidRequest(Reason.PARAMETER_MALFORMED)
+    return Params(pairs)
+
+
+async def read_body(request: Request, *, limit: int = MAX_BODY) -> bytes:
+    """Return the body, refusing more than `limit` bytes before they are buffered (rule G5)."""
+    declared = request.headers.get("content-length", "0")
+    if not declared.isascii() or not declared.isdigit() or int(declared[:12]) > limit:
+        raise InvalidRequest(Reason.BODY_TOO_LARGE)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise InvalidRequest(Reason.BODY_TOO_LARGE)
+    return bytes(body)
+
+
+async def read_form(request: Request, *, limit: int = MAX_BODY) -> Params:
+    """Return a urlencoded form from the body; anything else, multipart included, is refused (rules E15, G6)."""
+    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if content_type != "application/x-www-form-urlencoded":
+        raise InvalidRequest(Reason.BODY_MALFORMED)
+    return parse_urlencoded(await read_body(request, limit=limit))
+
+
+async def read_json_object(request: Request, *, limit: int = MAX_BODY) -> dict[str, Any]:
+    """Return a JSON object from the body; raises InvalidRequest."""
+    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise InvalidRequest(Reason.BODY_MALFORMED)
+    return parse_json_object(await read_body(request, limit=limit))
+
+
+def parse_json_object(raw: bytes) -> dict[str, Any]:
+    """Return a JSON object; bounded depth (64) and number length, no repeated member (rule G6); raises InvalidRequest."""
+    try:
+        text = raw.decode("utf-8")
+        if _depth(text) > 64:  # noqa: PLR2004 - rule G6
+            raise InvalidRequest(Reason.BODY_MALFORMED)
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (UnicodeDecodeError, ValueError, RecursionError):
+        raise InvalidRequest(Reason.BODY_MALFORMED) from None
+    if not isinstance(value, dict):
+        raise InvalidRequest(Reason.BODY_MALFORMED)
+    return value
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for c in text:
+        if c in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif c in "]}":
+            depth -= 1
+    return deepest
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("repeated member")
+    return members
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def json_response(body: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a JSON answer that no cache keeps."""
+    raw = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+    return Response(raw, status, {**NO_STORE, **(headers or {})}, "application/json")
+
+
+def error_response(error: OAuthError, *, basic: bool = False) -> Response:
+    """Return the wire form of a refusal (RFC 6749 section 5.2). `basic`: the caller tried HTTP Basic and gets its challenge."""
+    headers = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if error.status == 401 and basic:  # noqa: PLR2004 - RFC 6749 section 5.2
+        headers["WWW-Authenticate"] = 'Basic realm="mcp-broker"'
+    return json_response(
+        {"error": error.code, "error_description": error.description}, status=error.status, headers=headers
+    )
+
+
+def tried_basic(request: Request) -> bool:
+    """Whether the request carried HTTP Basic credentials."""
+    return request.headers.get("authorization", "")[:6].lower() == "basic "
+
+
+def cookies(request: Request) -> dict[str, str]:
+    """Return cookies by exact name; one that occurs twice, or does not parse, is absent (rule G9)."""
+    found: dict[str, str] = {}
+    twice: set[str] = set()
+    for name, value in request.scope["headers"]:
+        if name != b"cookie":
+            continue
+        for pair in value.split(b";"):
+            key, equals, content = pair.strip(b" \t").partition(b"=")
+            if not equals or not key.isascii() or not content.isascii():
+                continue
+            text = key.strip(b" \t").decode("ascii")
+            if text in found:
+                twice.add(text)
+            found[text] = content.strip(b" \t").decode("ascii")
+    return {k: v for k, v in found.items() if k not in twice}

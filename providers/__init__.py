@@ -1,0 +1,1 @@
+"""Identity provider adapters. Imports nothing of the broker."""

@@ -1,0 +1,169 @@
+"""What an identity provider adapter is: two methods, optional capabilities, and the values that pass between it and the broker.
+
+`identify` redeems the upstream code AND verifies everything that comes back, in one call, so that no caller can skip a check.
+This module imports nothing of ours. Third parties register a `ProviderType` under the entry point group `mcp_broker.providers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from providers.http import UpstreamHttp
+
+
+class Fault(StrEnum):
+    """What an upstream failure means for us (section 1.6 of the provider facts)."""
+
+    DENIED = "denied"  # the person said no
+    PERMANENT = "permanent"  # the upstream grant or account is dead
+    INTERACTION = "interaction"  # the person must sign in again
+    TRANSIENT = "transient"  # down, slow, throttled: try again later
+    OPERATOR = "operator"  # our registration or settings are wrong
+    PROTOCOL = "protocol"  # the answer cannot be trusted
+
+
+class UpstreamError(Exception):
+    """An identity provider's failure. `reason` is a word of ours (never upstream text), `fault` says who can do what about it."""
+
+    def __init__(self, fault: Fault, reason: str) -> None:
+        """Keep both; neither ever holds what the provider said (security rule B12)."""
+        super().__init__(f"{fault.value}: {reason}")
+        self.fault = fault
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Group membership: complete (perhaps empty), or unknown with a reason. Unknown fails closed."""
+
+    names: tuple[str, ...] | None
+    reason: str | None = None  # only when names is None
+
+    @classmethod
+    def known(cls, names: tuple[str, ...]) -> Groups:
+        """Membership as the provider listed it; empty is an answer."""
+        return cls(names)
+
+    @classmethod
+    def unknown(cls, reason: str) -> Groups:
+        """No complete answer; `reason` is a word of ours, such as `claim_absent`."""
+        return cls(None, reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamRequest:
+    """One login at the provider, as the broker stored it. `max_age` in seconds."""
+
+    redirect_uri: str
+    state: str = field(repr=False)
+    nonce: str = field(repr=False)
+    code_verifier: str = field(repr=False)
+    login_hint: str | None = None
+    prompt: tuple[str, ...] = ()
+    max_age: int | None = None
+    acr_values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callback:
+    """The query of the callback, every parameter once."""
+
+    params: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamTokens:
+    """The provider's tokens; sealed before they are stored, never sent on (security rule B13). `expires_in` in seconds."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    id_token: str | None = field(default=None, repr=False)
+    expires_in: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamIdentity:
+    """A person as the provider vouches for them, fully verified. `attributes` holds `role`, `organization`, `tenant` and the like."""
+
+    issuer: str
+    subject: str
+    auth_time: int
+    groups: Groups
+    acr: str | None = None
+    amr: tuple[str, ...] | None = None
+    email: str | None = None
+    email_verified: bool = False
+    name: str | None = None
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sid: str | None = None
+    tokens: UpstreamTokens | None = None
+
+
+class Provider(Protocol):
+    """An identity provider, configured. Instances are immutable apart from caches whose loss changes latency, never an answer."""
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes asked upstream, for the consent page."""
+        ...
+
+    async def authorization_url(self, request: UpstreamRequest) -> str:
+        """Return where to send the browser. Raises UpstreamError when the provider's metadata cannot be had."""
+        ...
+
+    async def identify(self, callback: Callback, request: UpstreamRequest) -> UpstreamIdentity:
+        """Check the callback, redeem its code and verify every answer; raises UpstreamError (security rules B1 to B12)."""
+        ...
+
+
+@runtime_checkable
+class RefreshesIdentity(Protocol):
+    """A provider that can vouch again without the person."""
+
+    async def refresh(self, tokens: UpstreamTokens, identity: UpstreamIdentity) -> UpstreamIdentity:
+        """Refresh upstream and return the identity as it is now, with new tokens; raises UpstreamError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSettings:
+    """What every adapter is configured with. `recheck_interval` in seconds, `timeout` in seconds for one request.
+
+    `options` holds the settings that only this type takes, by lower-case name (`base_url`, `groups_claim`, ...), as text.
+    """
+
+    id: str
+    type: str
+    display_name: str
+    issuer: str
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
+    scopes: tuple[str, ...] | None = None  # None: the type's own
+    ca_file: str | None = None
+    proxy: str | None = field(default=None, repr=False)
+    timeout: float = 10.0
+    recheck_interval: int = 900
+    loopback: bool = False  # the issuer of the broker is loopback: http is allowed to loopback
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderType:
+    """A kind of provider: data that the settings loader needs, and a constructor.
+
+    `options` are lower-case setting names beyond the common ones; `env_prefix` is the short form's prefix (`KEYCLOAK`);
+    `issuer_from` derives the issuer from the options of a short or long form where `ISSUER` is absent (None: it is required);
+    `gives` are the policy attributes that it can know; `open_to_anyone` says whether strangers can sign in without a restriction.
+    """
+
+    name: str
+    build: Callable[[ProviderSettings, UpstreamHttp, Callable[[], int]], Provider]
+    options: frozenset[str] = frozenset()
+    env_prefix: str | None = None
+    issuer_from: Callable[[Mapping[str, str]], str | None] | None = None
+    gives: frozenset[str] = frozenset({"user", "domain", "group", "role", "acr", "amr"})
+    open_to_anyone: bool = False
