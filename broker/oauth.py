@@ -73,15 +73,22 @@ class Reason(StrEnum):
     REQUEST_USED = "request_used"
     RESOURCE_UNKNOWN = "resource_unknown"
     RESOURCE_AMBIGUOUS = "resource_ambiguous"
+    SCOPE_EXCEEDED = "scope_exceeded"
     SESSION_CHANGED = "session_changed"
     SESSION_STALE = "session_stale"
     SOURCE_CHANGED = "source_changed"
+    TOKEN_BOUND = "token_bound"  # noqa: S105 - a reason, as all of these
+    TOKEN_ISSUER = "token_issuer"  # noqa: S105
+    TOKEN_KIND = "token_kind"  # noqa: S105
+    TOKEN_SIGNATURE = "token_signature"  # noqa: S105
+    TOKEN_TIME = "token_time"  # noqa: S105
     UPSTREAM_DENIED = "upstream_denied"
     UPSTREAM_FAILED = "upstream_failed"
     UPSTREAM_ISSUER = "upstream_issuer"
     VERIFIER_MALFORMED = "verifier_malformed"
     VERIFIER_MISMATCH = "verifier_mismatch"
     VERIFIER_MISSING = "verifier_missing"
+    WRONG_CLIENT = "wrong_client"
 
 
 class OAuthError(Exception):
