@@ -1,0 +1,97 @@
+"""A real broker: `mcp-broker serve` on free ports, configured by its environment alone, its output kept for the oracles."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.e2e.processes import Process, answers, free_port
+from tests.e2e.witness import Witness
+
+START = 60  # seconds; two cores may be busy with other things
+SCOPES = {"notes:read": "Read your notes", "notes:write": "Change your notes"}
+ADDED_CLIENT_SECRET = "a-secret-of-a-confidential-client-of-the-end-to-end-tests"
+
+
+class Broker:
+    """A running broker. `path` is its issuer's path; its origin is always 127.0.0.1, so that identity providers are another site."""
+
+    def __init__(
+        self, folder: Path, witness: Witness, environment: Mapping[str, str], *, path: str = "", port: int | None = None
+    ) -> None:
+        """Start it and wait until it is ready."""
+        self.origin = f"http://127.0.0.1:{port or free_port()}"
+        self.issuer = self.origin + path
+        self.admin = f"http://127.0.0.1:{free_port()}"
+        self._witness = witness
+        settings = {
+            "BROKER_ISSUER": self.issuer,
+            "BROKER_BIND": self.origin.removeprefix("http://"),
+            "BROKER_ADMIN_BIND": self.admin.removeprefix("http://"),
+            "BROKER_DATABASE_URL": f"sqlite:///{folder}/broker.db",
+            **environment,
+        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("BROKER_")}
+        for name, value in settings.items():
+            if name.endswith("_SECRET"):
+                witness.keep(name, value)
+        command: list[str | Path] = [Path(sys.executable).with_name("mcp-broker"), "serve"]
+        self._process = Process(command, folder / "broker.log", environment={**inherited, **settings})
+        try:
+            self._process.wait_until(lambda: answers(self.origin + "/readyz"), within=START)
+        except BaseException:
+            self._process.stop()
+            raise
+
+    def url(self, path: str) -> str:
+        """An address under the issuer."""
+        return self.issuer + path
+
+    def events(self, name: str) -> list[dict[str, object]]:
+        """The logged events of that name, oldest first."""
+        lines = (json.loads(line) for line in self._process.written().splitlines() if line.startswith("{"))
+        return [line for line in lines if line.get("event") == name]
+
+    def stop(self) -> None:
+        """End it as an operator does, and hold what it wrote against the oracles."""
+        status = self._process.stop()
+        self._witness.check(self._process.written())
+        assert status == 0, f"serve ended with {status}:\n{self._process.written()[-4000:]}"
+
+
+def resource(identifier: str, url: str, name: str) -> dict[str, str]:
+    """The settings of one MCP server."""
+    prefix = f"BROKER_RESOURCES__{identifier.upper()}__"
+    return {
+        prefix + "URL": url,
+        prefix + "NAME": name,
+        prefix + "SCOPES": json.dumps(SCOPES),
+        prefix + "DEFAULT_SCOPES": "notes:read",
+    }
+
+
+def public_client(identifier: str, redirect_uri: str, name: str) -> dict[str, str]:
+    """The settings of one pre-registered client without a secret."""
+    prefix = f"BROKER_CLIENTS__{identifier.upper()}__"
+    return {
+        prefix + "NAME": name,
+        prefix + "REDIRECT_URIS": redirect_uri,
+        prefix + "TOKEN_ENDPOINT_AUTH_METHOD": "none",
+    }
+
+
+@contextmanager
+def running_broker(
+    folder: Path, environment: Mapping[str, str], *, path: str = "", port: int | None = None
+) -> Iterator[tuple[Broker, Witness]]:
+    """A broker for the length of a block; leaving it by an exception still ends it."""
+    witness = Witness()
+    broker = Broker(folder, witness, environment, path=path, port=port)
+    try:
+        yield broker, witness
+    finally:
+        broker.stop()

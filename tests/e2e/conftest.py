@@ -1,0 +1,37 @@
+"""The identity providers, each started once for everything that needs it; a browser and an app for each test with a `house`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.app import App
+from tests.e2e.browserless import Browserless
+from tests.e2e.house import House
+from tests.e2e.identity_providers import IdentityProvider, running_keycloak, running_oidc_provider
+
+
+@pytest.fixture(scope="session")
+def oidc_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentityProvider]:
+    with running_oidc_provider(tmp_path_factory.mktemp("oidc-provider")) as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentityProvider]:
+    with running_keycloak(tmp_path_factory.mktemp("keycloak")) as provider:
+        yield provider
+
+
+@pytest.fixture
+def browser(house: House) -> Iterator[Browserless]:
+    with house.browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def app(house: House) -> Iterator[App]:
+    app = house.app()
+    yield app
+    app.close()

