@@ -1,0 +1,76 @@
+"""Which tools a request body calls (JSON-RPC `tools/call`), read once and handed on unchanged.
+
+A body that two parsers may read differently (repeated members, another encoding, compressed) is refused: the application behind must
+not see a call that was not judged here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from broker.protocol import jws
+
+if TYPE_CHECKING:
+    from starlette.types import Message, Receive, Scope
+
+
+class Unreadable(Exception):
+    """A body that is not judged; `status` is the answer."""
+
+    def __init__(self, status: int) -> None:
+        """Keep the status."""
+        super().__init__(str(status))
+        self.status = status
+
+
+async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
+    """Return the whole body of at most `limit` bytes; raises Unreadable (413, 415)."""
+    headers = dict(scope["headers"])
+    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        raise Unreadable(415)
+    declared = headers.get(b"content-length", b"0")
+    if not declared.isdigit() or int(declared[:12]) > limit:
+        raise Unreadable(413)
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Unreadable(400)  # the client is gone
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise Unreadable(413)
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives the body once more, then whatever comes."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return again
+
+
+def tools_called(body: bytes) -> set[str]:
+    """Return the names of the tools that a JSON-RPC body calls, batches included; raises Unreadable (400)."""
+    if not body:
+        return set()
+    try:
+        value = jws.decode_json(body)
+    except jws.JwsRefused:
+        raise Unreadable(400) from None
+    return set(_names(value if isinstance(value, list) else [value]))
+
+
+def _names(messages: list[Any]) -> Iterator[str]:
+    for message in messages:
+        if not isinstance(message, dict) or message.get("method") != "tools/call":
+            continue
+        params = message.get("params")
+        name = params.get("name") if isinstance(params, dict) else None
+        if not isinstance(name, str):
+            raise Unreadable(400)
+        yield name
