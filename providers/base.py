@@ -36,6 +36,10 @@ class UpstreamError(Exception):
         self.reason = reason
 
 
+class ProviderSettingsError(ValueError):
+    """A provider's settings cannot be used. Its text is for the administrator and never holds a secret."""
+
+
 @dataclass(frozen=True, slots=True)
 class Groups:
     """Group membership: complete (perhaps empty), or unknown with a reason. Unknown fails closed."""
@@ -148,7 +152,12 @@ class ProviderSettings:
     timeout: float = 10.0
     recheck_interval: int = 900
     loopback: bool = False  # the issuer of the broker is loopback: http is allowed to loopback
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)  # some types take a key here
+
+
+def no_faults(_settings: ProviderSettings) -> tuple[str, ...]:
+    """Return that nothing is wrong: for types with no settings of their own to judge."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +166,7 @@ class ProviderType:
 
     `options` are lower-case setting names beyond the common ones; `env_prefix` is the short form's prefix (`KEYCLOAK`);
     `issuer_from` derives the issuer from the options of a short or long form where `ISSUER` is absent (None: it is required);
+    `faults` says in sentences what is wrong with settings (none: nothing), and `build` raises ProviderSettingsError for the same;
     `gives` are the policy attributes that it can know; `open_to_anyone` says whether strangers can sign in without a restriction.
     """
 
@@ -167,3 +177,4 @@ class ProviderType:
     issuer_from: Callable[[Mapping[str, str]], str | None] | None = None
     gives: frozenset[str] = frozenset({"user", "domain", "group", "role", "acr", "amr"})
     open_to_anyone: bool = False
+    faults: Callable[[ProviderSettings], tuple[str, ...]] = no_faults

@@ -1,0 +1,49 @@
+"""The authorization response (RFC 6749 section 4.1.2, RFC 9207 section 2.4): judged before anything is sent anywhere (rule B1). Pure."""
+
+from __future__ import annotations
+
+import hmac
+import re
+
+from providers.base import Callback, Fault, UpstreamError, UpstreamRequest
+
+_CODE = re.compile(r"[ -~]{1,8192}")  # RFC 6749 appendix A.11
+
+# The codes of RFC 6749 section 4.1.2.1 and Core section 3.1.2.6. The keys are our words: what is not here is not repeated.
+_FAULTS = {
+    "access_denied": Fault.DENIED,
+    "account_selection_required": Fault.INTERACTION,
+    "consent_required": Fault.INTERACTION,
+    "interaction_required": Fault.INTERACTION,
+    "login_required": Fault.INTERACTION,
+    "invalid_client": Fault.OPERATOR,
+    "invalid_request": Fault.OPERATOR,
+    "invalid_scope": Fault.OPERATOR,
+    "unauthorized_client": Fault.OPERATOR,
+    "unmet_authentication_requirements": Fault.INTERACTION,
+    "unsupported_response_type": Fault.OPERATOR,
+    "server_error": Fault.TRANSIENT,
+    "temporarily_unavailable": Fault.TRANSIENT,
+}
+
+
+def check(callback: Callback, request: UpstreamRequest, issuer: str) -> str:
+    """Return the code of a response that is for this login and from this issuer; raises UpstreamError for every other."""
+    params = callback.params
+    if not hmac.compare_digest(params.get("state", "").encode(), request.state.encode()):
+        raise UpstreamError(Fault.PROTOCOL, "callback_state")
+    if params.get("iss", issuer) != issuer:  # mix-up: no token request is made to anyone
+        raise UpstreamError(Fault.PROTOCOL, "callback_issuer")
+    if "error" in params:
+        reason = params["error"] if params["error"] in _FAULTS else "callback_error"
+        raise UpstreamError(_FAULTS.get(reason, Fault.PROTOCOL), reason)
+    code = params.get("code", "")
+    if not _CODE.fullmatch(code):
+        raise UpstreamError(Fault.PROTOCOL, "callback_code")
+    return code
+
+
+def check_issuer_present(callback: Callback, *, required: bool) -> None:
+    """Refuse a response without `iss` from a provider that announces it (RFC 9207 section 2.4)."""
+    if required and "iss" not in callback.params:
+        raise UpstreamError(Fault.PROTOCOL, "callback_issuer_absent")

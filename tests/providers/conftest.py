@@ -1,0 +1,6 @@
+"""The contract suite's asserts explain themselves like those of a test module."""
+
+import pytest
+
+_PARTS = ("discovery", "id_token", "keys", "response", "token", "userinfo")
+pytest.register_assert_rewrite("tests.providers.case", *(f"tests.providers.contract_{part}" for part in _PARTS))

@@ -1,0 +1,289 @@
+"""A scripted OpenID provider with real keys: correct and strict until a switch of `faults` is set.
+
+In process: `open_http(idp.settings(), transport=idp.transport)`. As the upstream of a flow: serve `idp.app`, or let a test browser
+follow `/authorize`, which signs in `idp.sign_in_as` (or the person named by `login_hint`) and redirects back at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
+
+import httpx2
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from providers.base import ProviderSettings
+from tests.providers import signing
+from tests.providers.scripted_faults import ABSENT, Faults, changed
+
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with an account; `claims` are what the provider says of them."""
+
+    sub: str
+    claims: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that the provider received: the endpoint, its parameters (query or form) and headers."""
+
+    endpoint: str
+    params: Mapping[str, str]
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    person: Person
+    params: Mapping[str, str]
+
+
+def people() -> dict[str, Person]:
+    """Return the accounts that every scripted provider starts with."""
+    return {
+        "alice": Person("u-alice", _profile("Alice A", "alice", ["/eng", "/eng/platform"])),
+        "bob": Person("u-bob", _profile("Bob B", "bob", [], verified=False)),
+        "carol": Person("u-carol", _profile("Carol C", "carol", ["/sales"])),
+    }
+
+
+def _profile(name: str, login: str, groups: list[str], *, verified: bool = True) -> dict[str, Any]:
+    return {
+        "name": name,
+        "preferred_username": login,
+        "email": f"{login}@example.com",
+        "email_verified": verified,
+        "groups": groups,
+    }
+
+
+class ScriptedIdp:
+    """One provider. `issuer` decides the paths; `now` returns epoch seconds. Read `requests`, change `people` and `faults` freely."""
+
+    def __init__(
+        self,
+        issuer: str = "https://idp.example.test",
+        *,
+        client_id: str = "broker",
+        client_secret: str | None = "s:cr%t +ü-of-the-broker",
+        now: Callable[[], int] = lambda: int(time.time()),
+    ) -> None:
+        self.issuer = issuer
+        self.client_id = client_id
+        self.client_secret = client_secret
+        self.now = now
+        self.people = people()
+        self.sign_in_as = "alice"
+        self.faults = Faults()
+        self.requests: list[Call] = []
+        self.families = {"RSA", "P-256"}
+        self.generation = 0
+        self._logins: dict[str, _Login] = {}  # by code
+        self._tokens: dict[str, Person] = {}  # by access token
+        path = urlsplit(issuer).path.removesuffix("/")
+        self.app = Starlette(
+            routes=[
+                Route(f"{path}/.well-known/openid-configuration", self._endpoint("discovery", self._discovery)),
+                Route(f"{path}/jwks", self._endpoint("jwks", self._jwks)),
+                Route(f"{path}/authorize", self._endpoint("authorize", self._authorize)),
+                Route(f"{path}/token", self._endpoint("token", self._token), methods=["POST"]),
+                Route(f"{path}/userinfo", self._endpoint("userinfo", self._userinfo)),
+            ]
+        )
+
+    @property
+    def transport(self) -> httpx2.ASGITransport:
+        """A transport that reaches this provider without a socket."""
+        return httpx2.ASGITransport(app=self.app)
+
+    def settings(self, kind: str = "oidc", **changes: Any) -> ProviderSettings:
+        """Return settings that fit this provider, with `changes`."""
+        fitting: dict[str, Any] = {
+            "id": kind,
+            "type": kind,
+            "display_name": kind.title(),
+            "issuer": self.issuer,
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+            "loopback": self.issuer.startswith("http://"),
+        }
+        return ProviderSettings(**{**fitting, **changes})
+
+    def rotate(self) -> None:
+        """Sign with new keys from here on; the old ones are no longer published."""
+        self.generation += 1
+
+    def calls(self, endpoint: str) -> list[Call]:
+        """Return the requests that an endpoint received."""
+        return [call for call in self.requests if call.endpoint == endpoint]
+
+    async def follow(self, authorization_url: str) -> dict[str, str]:
+        """Do what a browser does with an authorization URL; return the parameters that it carries back."""
+        async with httpx2.AsyncClient(transport=self.transport) as browser:
+            answer = await browser.get(authorization_url)
+        assert answer.status_code == 302, answer.text
+        return dict(parse_qsl(urlsplit(answer.headers["location"]).query, keep_blank_values=True))
+
+    def published_keys(self) -> list[dict[str, Any]]:
+        """Return the signing keys as the key set shows them."""
+        families = sorted(self.families | {signing.family_of(self.faults.alg)})
+        return [
+            changed(
+                {**signing.public_jwk(family, self.generation), "kid": self._kid(family), "use": "sig"}, self.faults.key
+            )
+            for family in families
+        ]
+
+    def sign(self, claims: Mapping[str, Any]) -> str:
+        """Return claims signed as the faults say."""
+        faults, family = self.faults, signing.family_of(self.faults.alg)
+        header = changed({"alg": faults.alg, "typ": "JWT", "kid": self._kid(family)}, faults.header)
+        key = signing.key_of(family, -1) if faults.foreign_key else self._key(family)
+        token = signing.compact(header, json.dumps(claims).encode(), key)
+        if not faults.bad_signature:
+            return token
+        head, _, signature = token.rpartition(".")
+        return f"{head}.{signing.b64(bytes(len(base64.urlsafe_b64decode(signature + '=='))))}"
+
+    def id_token(self, person: Person, login: Mapping[str, str], access_token: str) -> str:
+        """Return the ID token of a login."""
+        now = self.now()
+        claims = {
+            "iss": self.issuer,
+            "sub": person.sub,
+            "aud": self.client_id,
+            "azp": self.client_id,
+            "iat": now,
+            "exp": now + 300,
+            "auth_time": now - 5,
+            "nonce": login["nonce"],
+            "at_hash": signing.at_hash(access_token, self.faults.alg),
+            "sid": f"sid-{person.sub}",
+            "acr": "1",
+            "amr": ["pwd", "otp"],
+            **({} if self.faults.thin_id_token else person.claims),
+        }
+        return self.sign(changed(claims, self.faults.claims))
+
+    def _key(self, family: str) -> signing.SigningKey:
+        return signing.key_of(family, self.generation)
+
+    def _kid(self, family: str) -> str:
+        return f"{family}-{self.generation}"
+
+    def _endpoint(
+        self, name: str, handler: Callable[[Mapping[str, str], Request], Response]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            form = (await request.body()).decode()
+            params = dict(parse_qsl(form or request.url.query, keep_blank_values=True))
+            self.requests.append(Call(name, params, dict(request.headers)))
+            await asyncio.sleep(self.faults.delay.get(name, 0))
+            canned = self.faults.answers.get(name)
+            if canned is not None:
+                return Response(canned.body, canned.status, dict(canned.headers), canned.content_type)
+            return handler(params, request)
+
+        return answer
+
+    def _discovery(self, _params: Mapping[str, str], _request: Request) -> Response:
+        metadata = {
+            "issuer": self.issuer,
+            "authorization_endpoint": self._url("authorize"),
+            "token_endpoint": self._url("token"),
+            "jwks_uri": self._url("jwks"),
+            "userinfo_endpoint": self._url("userinfo"),
+            "response_types_supported": ["code"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": list(ALGORITHMS),
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+            "code_challenge_methods_supported": ["S256"],
+            "authorization_response_iss_parameter_supported": True,
+        }
+        return JSONResponse(changed(metadata, self.faults.discovery))
+
+    def _jwks(self, _params: Mapping[str, str], _request: Request) -> Response:
+        return JSONResponse({"keys": [*self.faults.extra_keys, *self.published_keys()]})
+
+    def _authorize(self, params: Mapping[str, str], _request: Request) -> Response:
+        wanted = {"response_type": "code", "client_id": self.client_id, "code_challenge_method": "S256"}
+        wrong = [name for name, value in wanted.items() if params.get(name) != value]
+        wrong += [name for name in ("redirect_uri", "state", "nonce", "code_challenge") if not params.get(name)]
+        if wrong or "openid" not in params.get("scope", "").split():
+            return PlainTextResponse(f"refused: {wrong}", 400)
+        person = self.people.get(params.get("login_hint", ""), self.people[self.sign_in_as])
+        code = secrets.token_urlsafe(16)
+        self._logins[code] = _Login(person, params)
+        sent = {"code": code, "state": params["state"], "iss": self.issuer, "session_state": "of the provider"}
+        if "error" in self.faults.callback:
+            sent["code"] = ABSENT  # type: ignore[assignment]
+        query = urlencode(changed(sent, self.faults.callback))
+        return RedirectResponse(f"{params['redirect_uri']}?{query}", 302)
+
+    def _token(self, params: Mapping[str, str], request: Request) -> Response:
+        if not self._is_client(params, request):
+            return JSONResponse({"error": "invalid_client", "error_description": "upstream words"}, 401)
+        login = self._logins.pop(params.get("code", ""), None)
+        if login is None or not _redeems(login.params, params):
+            return JSONResponse({"error": "invalid_grant", "error_description": "upstream words"}, 400)
+        if self.faults.rotate_before_token:
+            self.rotate()
+        access_token = f"at-{secrets.token_urlsafe(16)}"
+        self._tokens[access_token] = login.person
+        tokens = {
+            "access_token": access_token,
+            "token_type": "Bearer",
+            "expires_in": 300,
+            "refresh_token": f"rt-{secrets.token_urlsafe(16)}",
+            "refresh_expires_in": 0,
+            "scope": login.params["scope"],
+            "id_token": self.id_token(login.person, login.params, access_token),
+        }
+        return JSONResponse(changed(tokens, self.faults.token))
+
+    def _userinfo(self, _params: Mapping[str, str], request: Request) -> Response:
+        person = self._tokens.get(request.headers.get("authorization", "").removeprefix("Bearer "))
+        if person is None:
+            return JSONResponse({"error": "invalid_token"}, 401)
+        claims = changed({"sub": person.sub, **person.claims}, self.faults.userinfo)
+        if self.faults.signed_userinfo:
+            signed = self.sign(changed({"iss": self.issuer, "aud": self.client_id, **claims}, self.faults.userinfo))
+            return Response(signed, media_type="application/jwt")
+        return JSONResponse(claims)
+
+    def _url(self, endpoint: str) -> str:
+        return f"{self.issuer.removesuffix('/')}/{endpoint}"
+
+    def _is_client(self, params: Mapping[str, str], request: Request) -> bool:
+        """Whether the client authenticated by exactly one method (RFC 6749 section 2.3.1)."""
+        presented = [(params.get("client_id"), params.get("client_secret"))] if "client_id" in params else []
+        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+        if scheme == "Basic":
+            pair = base64.b64decode(credentials).decode().partition(":")
+            presented.append((unquote_plus(pair[0]), unquote_plus(pair[2])))
+        return presented == [(self.client_id, self.client_secret)]
+
+
+def _redeems(login: Mapping[str, str], params: Mapping[str, str]) -> bool:
+    """Whether a token request has the login's redirect URI and the verifier of its challenge (RFC 7636 section 4.6)."""
+    challenge = signing.b64(hashlib.sha256(params.get("code_verifier", "").encode()).digest())
+    return (
+        params.get("grant_type") == "authorization_code"
+        and params.get("redirect_uri") == login["redirect_uri"]
+        and challenge == login["code_challenge"]
+    )

@@ -1,0 +1,17 @@
+"""The provider contract, for every preset that this package brings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.providers.case import Case, open_case
+from tests.providers.contract import *  # noqa: F403 - the tests
+
+
+@pytest.fixture(params=["oidc", "keycloak"])
+async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
+    """Open a case of each type."""
+    async with open_case(request.param) as opened:
+        yield opened
