@@ -71,6 +71,7 @@ class Reason(StrEnum):
     REQUEST_EXPIRED = "request_expired"
     REQUEST_FORGED = "request_forged"
     REQUEST_USED = "request_used"
+    RESOURCE_MISMATCH = "resource_mismatch"
     RESOURCE_UNKNOWN = "resource_unknown"
     RESOURCE_AMBIGUOUS = "resource_ambiguous"
     SCOPE_EXCEEDED = "scope_exceeded"
@@ -193,6 +194,12 @@ class InvalidClientMetadata(OAuthError):
     """RFC 7591 section 3.2.2."""
 
     code, status, description = "invalid_client_metadata", 400, "The client metadata is malformed or not supported."
+
+
+class RegistrationOff(OAuthError):
+    """RFC 7591 defines no code for a server that registers nobody; 404, as if the endpoint were not there."""
+
+    code, status, description = "invalid_request", 404, "Client registration is not offered here."
 
 
 class InvalidToken(OAuthError):
