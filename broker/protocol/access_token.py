@@ -58,7 +58,7 @@ def check(typ: object, body: Mapping[str, Any], *, issuer: str, now: int) -> Acc
     Every claim we always mint must be there with its type, so that no other JWT signed with these keys passes for one. A token
     bound to a key we do not understand (`cnf`) is refused: presented as Bearer, it was stolen. `now` in seconds.
     """
-    if typ not in TYPES:
+    if not isinstance(typ, str) or typ not in TYPES:
         raise InvalidToken(Reason.TOKEN_KIND)
     if any(not isinstance(body.get(name), str) for name in _TEXTS):
         raise InvalidToken(Reason.TOKEN_KIND)

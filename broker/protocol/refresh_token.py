@@ -15,8 +15,7 @@ from enum import Enum, auto
 from broker.model import Grant
 
 PREFIX = "rt_"
-HANDLE_BYTES = 16  # of randomness
-_TOKEN = re.compile(r"rt_(?P<handle>[A-Za-z0-9_-]{22})\.(?P<generation>[1-9][0-9]{0,14})\.[A-Za-z0-9_-]{43}")
+_TOKEN = re.compile(r"rt_(?P<handle>[A-Za-z0-9_-]{22,64})\.(?P<generation>[1-9][0-9]{0,14})\.[A-Za-z0-9_-]{43}")
 _MAC_DOMAIN = b"mcp-federation-broker refresh token\0"
 
 
