@@ -115,6 +115,7 @@ class Settings:
     loopback_same_source: str = "audit"  # or "enforce"
     drain: int = 5
     origins: Mapping[str, str] = field(default_factory=dict, repr=False)  # setting -> where its value came from
+    warnings: tuple[str, ...] = field(default=(), repr=False)  # allowed, and perhaps not meant: for the log at start
 
     @property
     def issuer_path(self) -> str:

@@ -1,0 +1,142 @@
+"""Policy rules as they are written (architecture, section 7, "Policy rules")."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from broker.config import examine
+from broker.config_policy import unmet_rules
+from broker.settings import PolicyRule
+from providers.base import ProviderType
+from providers.registry import provider_types
+from tests.broker.settings_input import LOCAL, load_from, only_fault, refused
+
+ONE = {"OIDC_ISSUER": "https://idp.example.com", "OIDC_CLIENT_ID": "b", "OIDC_CLIENT_SECRET": "s"}
+TWO = {**ONE, "KEYCLOAK_ISSUER": "https://kc.example.com", "KEYCLOAK_CLIENT_ID": "b", "KEYCLOAK_CLIENT_SECRET": "s"}
+FILES = {
+    "BROKER_RESOURCES__FILES__URL": "https://files.example.com/mcp",
+    "BROKER_RESOURCES__FILES__SCOPES": '{"files:read": "Read", "files:write": "Write"}',
+}
+
+
+def rules(*written: dict[str, Any]) -> dict[str, str]:
+    return {"BROKER_POLICY": json.dumps(written)}
+
+
+def test_a_rule_says_who_gets_what_for_how_long() -> None:
+    (rule,) = load_from(
+        {
+            **ONE,
+            **FILES,
+            **rules(
+                {
+                    "name": "readers",
+                    "effect": "allow",
+                    "resource": "files",
+                    "provider": ["oidc"],
+                    "client": ["app", "https://client.example/metadata"],
+                    "user": "alice@example.com",
+                    "domain": ["Example.com"],
+                    "group": ["eng/*", "staff"],
+                    "scopes": ["files:read"],
+                    "access_token_ttl": "5m",
+                    "refresh_token_ttl": 3600,
+                }
+            ),
+        }
+    ).policy
+
+    assert rule == PolicyRule(
+        name="readers",
+        resource=("https://files.example.com/mcp",),
+        provider=("oidc",),
+        client=("app", "https://client.example/metadata"),
+        user=("alice@example.com",),
+        domain=("example.com",),
+        group=("eng/*", "staff"),
+        scopes=("files:read",),
+        access_token_ttl=300,
+        refresh_token_ttl=3600,
+    )
+
+
+def test_rules_in_the_file_are_tables_in_their_order() -> None:
+    toml = '[[policy]]\ngroup = "CN=staff,OU=x"\n[[policy]]\neffect = "deny"\nuser = "mallory@example.com"'
+    first, second = load_from(ONE, toml=toml).policy
+
+    assert (first.name, first.group) == ("rule 1", ("CN=staff,OU=x",))
+    assert (second.name, second.effect, second.scopes) == ("rule 2", "deny", None)
+
+
+def test_a_rule_on_a_group_names_its_provider_where_there_are_several() -> None:
+    """Strangers choose the names of groups elsewhere."""
+    assert "names no provider" in only_fault({**TWO, **rules({"group": "staff"})})[2]
+    assert load_from({**TWO, **rules({"group": "staff", "provider": "oidc"})}).policy
+    assert load_from({**ONE, **rules({"group": "staff"})}).policy
+
+
+@pytest.mark.parametrize(
+    ("rule", "mend"),
+    [
+        ({"grop": "staff"}, "write group"),
+        ({"effect": "alow"}, "write allow"),
+        ({"resource": "flies"}, "write files"),
+        ({"resource": "https://other.example.com"}, "write a resource's id or URL"),
+        ({"provider": "odic"}, "write oidc"),
+        ({"scopes": ["files:raed"]}, "write files:read"),
+        ({"scopes": []}, "name at least one value"),
+        ({"group": []}, "name at least one value"),
+        ({"group": [1]}, "JSON list of strings"),
+        ({"user": ""}, "give it a value"),
+        ({"domain": "@example.com"}, "without @"),
+        ({"domain": "https://example.com"}, "without @"),
+        ({"access_token_ttl": "soon"}, "whole seconds"),
+        ({"name": 1}, "as text"),
+    ],
+)
+def test_a_rule_that_says_something_else_than_meant_is_refused(rule: dict[str, Any], mend: str) -> None:
+    setting, origin, _, found = only_fault({**ONE, **FILES, **rules(rule)})
+
+    assert (setting, origin) == ("BROKER_POLICY, rule 1", "environment")
+    assert mend in found
+
+
+def test_all_faults_of_all_rules_are_told() -> None:
+    faults = refused({**ONE, **FILES, **rules({"grop": "a", "effect": "x"}, {"resource": "nowhere"})})
+
+    assert [setting for setting, *_ in faults] == ["BROKER_POLICY, rule 1"] * 2 + ["BROKER_POLICY, rule 2"]
+
+
+def test_two_rules_with_one_name_are_refused() -> None:
+    """The audit names the rule that decided."""
+    assert "as another rule is" in only_fault({**ONE, **rules({"name": "a"}, {"name": "a"})})[2]
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", "nonsense", '[{"group": "a"}', '"x"', '[{"user": "a", "user": "b"}]'])
+def test_a_policy_that_is_no_list_of_rules_is_refused(text: str) -> None:
+    assert only_fault({**ONE, "BROKER_POLICY": text})[0] == "BROKER_POLICY"
+
+
+def test_a_condition_over_what_a_provider_never_gives_is_named() -> None:
+    blind = ProviderType(
+        name="blind", build=provider_types()["oidc"].build, env_prefix="BLIND", gives=frozenset({"user"})
+    )
+    environ = {**LOCAL, "BLIND_ISSUER": "https://b.example", "BLIND_CLIENT_ID": "b", "BLIND_CLIENT_SECRET": "s"}
+    types = {"blind": blind, **provider_types()}
+
+    allowed = examine(None, {**environ, **rules({"name": "staff", "group": "staff"})}, None, types)
+    denied = examine(None, {**environ, **rules({"effect": "deny", "domain": "example.com"})}, None, types)
+
+    assert allowed.unmet == ('Policy rule "staff" is about group, which blind never gives: it never holds',)
+    assert allowed.unmet[0] in allowed.settings.warnings
+    assert "holds for everybody" in denied.unmet[0]
+    assert examine(None, {**environ, **rules({"user": "a"})}, None, types).unmet == ()
+
+
+def test_a_condition_that_one_of_the_providers_gives_is_not_named() -> None:
+    settings = load_from({**ONE, **rules({"group": "staff"})})
+
+    assert unmet_rules(settings.policy, settings.providers, provider_types()) == []

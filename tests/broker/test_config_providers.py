@@ -1,0 +1,235 @@
+"""Identity providers in settings: short forms, long form, both together, and what is refused (architecture, section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from broker.config import SettingsError, load
+from broker.settings import ProviderConfig
+from providers.base import ProviderType
+from providers.registry import provider_types
+from tests.broker.settings_input import LOCAL, PRODUCTION, load_from, only_fault, refused
+
+KEYCLOAK = {
+    "KEYCLOAK_ISSUER": "https://sso.example.com/realms/staff",
+    "KEYCLOAK_CLIENT_ID": "broker",
+    "KEYCLOAK_CLIENT_SECRET": "upstream-secret",
+}
+OIDC = {"OIDC_ISSUER": "https://idp.example.com", "OIDC_CLIENT_ID": "broker", "OIDC_CLIENT_SECRET": "upstream-secret"}
+
+
+def only(environ: Mapping[str, str], toml: str | None = None) -> ProviderConfig:
+    (provider,) = load_from(environ, toml=toml).providers
+    return provider
+
+
+@pytest.mark.parametrize(("short", "kind"), [(KEYCLOAK, "keycloak"), (OIDC, "oidc")])
+def test_three_variables_make_a_provider_whose_id_is_its_type(short: dict[str, str], kind: str) -> None:
+    provider = only(short)
+
+    assert (provider.id, provider.adapter.type, provider.adapter.client_id) == (kind, kind, "broker")
+    assert provider.adapter.issuer == short[f"{kind.upper()}_ISSUER"]
+    assert provider.adapter.client_secret == "upstream-secret"
+    assert provider.enabled_by == f"{kind.upper()}_ISSUER (environment)"
+
+
+def test_url_and_realm_give_keycloaks_issuer() -> None:
+    short = {k: v for k, v in KEYCLOAK.items() if k != "KEYCLOAK_ISSUER"}
+    provider = only({**short, "KEYCLOAK_URL": "https://sso.example.com/", "KEYCLOAK_REALM": "staff"})
+
+    assert provider.adapter.issuer == "https://sso.example.com/realms/staff"
+    assert provider.enabled_by == "KEYCLOAK_URL (environment)"
+
+
+def test_the_long_form_adds_to_a_short_one_and_wins_over_it() -> None:
+    provider = only(
+        {
+            **KEYCLOAK,
+            "BROKER_PROVIDERS__KEYCLOAK__ALLOWED_DOMAINS": "Example.com",
+            "BROKER_PROVIDERS__KEYCLOAK__CLIENT_ID": "other",
+        }
+    )
+
+    assert provider.allowed_domains == ("example.com",)
+    assert provider.adapter.client_id == "other"
+
+
+def test_a_short_form_completes_what_the_file_says() -> None:
+    toml = '[providers.keycloak]\nissuer = "https://sso.example.com/realms/staff"\nclient_id = "broker"'
+
+    assert only({"KEYCLOAK_CLIENT_SECRET": "x"}, toml).adapter.client_secret == "x"
+
+
+def test_a_short_forms_secret_may_be_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("from a file\n")
+    short = {**KEYCLOAK, "KEYCLOAK_CLIENT_SECRET_FILE": str(path)}
+    del short["KEYCLOAK_CLIENT_SECRET"]
+
+    assert only(short).adapter.client_secret == "from a file"
+
+
+def test_a_short_form_may_name_the_button_and_options() -> None:
+    provider = only({**OIDC, "OIDC_PROVIDER_NAME": "Corp", "OIDC_GROUPS_CLAIM": "teams"})
+
+    assert provider.adapter.display_name == "Corp"
+    assert provider.adapter.options == {"groups_claim": "teams"}
+
+
+@pytest.mark.parametrize("left_out", sorted(KEYCLOAK))
+def test_an_incomplete_short_form_is_refused_in_its_own_words(left_out: str) -> None:
+    setting, _, wrong, mend = only_fault({k: v for k, v in KEYCLOAK.items() if k != left_out})
+
+    assert setting == left_out
+    assert "is missing, while KEYCLOAK_" in wrong
+    assert "BROKER_PROVIDER_ALIASES=false" in mend
+
+
+def test_a_missing_issuer_says_what_else_gives_one() -> None:
+    short = {k: v for k, v in KEYCLOAK.items() if k != "KEYCLOAK_ISSUER"}
+
+    assert "KEYCLOAK_URL and KEYCLOAK_REALM" in only_fault({**short, "KEYCLOAK_REALM": "staff"})[3]
+
+
+def test_empty_short_variables_are_absent() -> None:
+    """Compose files pass variables on that are not set."""
+    assert load_from(dict.fromkeys(KEYCLOAK, "")).providers == ()
+    assert only_fault({**KEYCLOAK, "KEYCLOAK_CLIENT_SECRET": ""})[0] == "KEYCLOAK_CLIENT_SECRET"
+
+
+def test_short_forms_can_be_switched_off() -> None:
+    assert load_from({"KEYCLOAK_ISSUER": "x", "BROKER_PROVIDER_ALIASES": "false"}).providers == ()
+    assert load_from({"KEYCLOAK_ISSUER": "x"}, toml="provider_aliases = false").providers == ()
+
+
+def test_the_long_form_names_its_type() -> None:
+    provider = only(
+        {
+            "BROKER_PROVIDERS__CORP__TYPE": "keycloak",
+            "BROKER_PROVIDERS__CORP__URL": "https://sso.example.com/auth",
+            "BROKER_PROVIDERS__CORP__REALM": "staff",
+            "BROKER_PROVIDERS__CORP__CLIENT_ID": "broker",
+            "BROKER_PROVIDERS__CORP__DISPLAY_NAME": "Corporate sign-in",
+            "BROKER_PROVIDERS__CORP__RECHECK_INTERVAL": "5m",
+            "BROKER_PROVIDERS__CORP__TIMEOUT": "3s",
+            "BROKER_PROVIDERS__CORP__ACR_MAP": '{"urn:mfa": "mfa"}',
+        }
+    )
+
+    assert (provider.id, provider.adapter.type) == ("corp", "keycloak")
+    assert provider.adapter.issuer == "https://sso.example.com/auth/realms/staff"
+    assert (provider.adapter.recheck_interval, provider.adapter.timeout) == (300, 3.0)
+    assert provider.adapter.client_secret is None  # a public client
+    assert provider.acr_map == {"urn:mfa": "mfa"}
+    assert provider.adapter.loopback
+
+
+def test_a_provider_without_type_takes_its_ids_where_that_is_one() -> None:
+    environ = {"BROKER_PROVIDERS__OIDC__ISSUER": "https://i.example.com", "BROKER_PROVIDERS__OIDC__CLIENT_ID": "b"}
+
+    assert only(environ).adapter.type == "oidc"
+
+
+def test_a_provider_of_no_known_type_is_refused_together_with_its_other_faults() -> None:
+    faults = refused({"BROKER_PROVIDERS__CORP__ISSUER": "nonsense", "BROKER_PROVIDERS__CORP__CLIENT_ID": "b"})
+
+    assert {setting for setting, *_ in faults} == {"BROKER_PROVIDERS__CORP__TYPE", "BROKER_PROVIDERS__CORP__ISSUER"}
+    assert only_fault({"BROKER_PROVIDERS__CORP__TYPE": "keyclock"})[3] == "write keycloak"
+
+
+def test_an_option_of_another_type_is_refused() -> None:
+    setting, _, wrong, _ = only_fault({**OIDC, "BROKER_PROVIDERS__OIDC__REALM": "staff"})
+
+    assert setting == "BROKER_PROVIDERS__OIDC__REALM"
+    assert "type keycloak" in wrong
+
+
+@pytest.mark.parametrize(
+    ("issuer", "environ"),
+    [
+        ("http://idp.example.com", LOCAL),
+        ("http://localhost:9000", PRODUCTION),
+        ("https://idp.example.com?x=1", LOCAL),
+        ("https://idp.example.com#x", LOCAL),
+        ("https://user:hunter2@idp.example.com", LOCAL),
+        ("idp.example.com", LOCAL),
+    ],
+)
+def test_an_upstream_issuer_that_cannot_be_trusted_is_refused(issuer: str, environ: dict[str, str]) -> None:
+    """Http only on loopback, from a broker on loopback (architecture, section 7)."""
+    setting, _, wrong, _ = only_fault({**environ, **OIDC, "OIDC_ISSUER": issuer})
+
+    assert setting == "OIDC_ISSUER"
+    assert "hunter2" not in wrong
+
+
+def test_an_upstream_issuer_keeps_its_slash() -> None:
+    """Auth0's issuers end in one; it is compared byte for byte."""
+    assert only({**OIDC, "OIDC_ISSUER": "https://x.auth0.com/"}).adapter.issuer == "https://x.auth0.com/"
+
+
+def test_an_issuer_that_contradicts_url_and_realm_is_refused() -> None:
+    environ = {**KEYCLOAK, "KEYCLOAK_URL": "https://sso.example.com", "KEYCLOAK_REALM": "other"}
+
+    assert "realms/other" in only_fault(environ)[2]
+
+
+def test_what_the_adapter_finds_wrong_is_told_with_its_setting() -> None:
+    setting, origin, wrong, _ = only_fault({**OIDC, "OIDC_GROUPS_CLAIM": "[1"})
+
+    assert (setting, origin) == ("OIDC_GROUPS_CLAIM", "environment")
+    assert wrong.startswith("must be")
+
+
+@pytest.mark.parametrize("text", ["user@example.com", "https://example.com", "example.com:443", "a b"])
+def test_a_domain_is_no_address_and_no_url(text: str) -> None:
+    assert only_fault({**OIDC, "BROKER_PROVIDERS__OIDC__EMAIL_DOMAINS": text})[0].endswith("EMAIL_DOMAINS")
+
+
+def test_several_providers_come_in_the_order_of_their_ids() -> None:
+    assert [p.id for p in load_from({**OIDC, **KEYCLOAK}).providers] == ["keycloak", "oidc"]
+
+
+OPEN = ProviderType(
+    name="open",
+    build=provider_types()["oidc"].build,
+    options=frozenset({"private_key"}),
+    env_prefix="OPEN",
+    gives=frozenset({"user"}),
+    open_to_anyone=True,
+)
+OPEN_SHORT = {"OPEN_ISSUER": "https://open.example.com", "OPEN_CLIENT_ID": "b", "OPEN_CLIENT_SECRET": "s"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "starts"),
+    [
+        ({}, False),
+        ({"BROKER_PROVIDERS__OPEN__ALLOW_ANYONE": "false"}, False),
+        ({"BROKER_PROVIDERS__OPEN__ALLOW_ANYONE": "true"}, True),
+        ({"BROKER_PROVIDERS__OPEN__ALLOWED_DOMAINS": "example.com"}, True),
+        ({"BROKER_PROVIDERS__OPEN__ALLOWED_GROUPS": "staff"}, True),
+    ],
+)
+def test_a_provider_that_anyone_can_sign_in_with_needs_a_restriction_in_production(
+    extra: dict[str, str], *, starts: bool
+) -> None:
+    """Security rule G16."""
+    environ = {**PRODUCTION, **OPEN_SHORT, **extra}
+    if starts:
+        assert load(None, environ, None, {"open": OPEN}).providers
+    else:
+        with pytest.raises(SettingsError, match="anyone on the internet could sign in") as caught:
+            load(None, environ, None, {"open": OPEN})
+        assert "BROKER_PROVIDERS__OPEN__ALLOW_ANYONE=true" in str(caught.value)
+    assert load(None, {**environ, **LOCAL}, None, {"open": OPEN}).providers
+
+
+def test_a_secret_option_of_a_type_does_not_print() -> None:
+    settings = load(None, {**LOCAL, **OPEN_SHORT, "OPEN_PRIVATE_KEY": "hunter2"}, None, {"open": OPEN})
+
+    assert settings.providers[0].adapter.options == {"private_key": "hunter2"}
+    assert "hunter2" not in repr(settings)
