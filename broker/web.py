@@ -5,18 +5,20 @@ Parsing refuses rather than guesses: repeated parameters, too many fields, other
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from broker.oauth import InvalidRequest, OAuthError, Reason
+from broker.oauth import InvalidRequest, InvalidToken, OAuthError, Reason
 
 MAX_BODY = 64 * 1024  # bytes
 MAX_FIELDS = 100
+BODY_TIME = 5  # seconds for a whole body to arrive (rule G14)
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
@@ -68,15 +70,19 @@ def parse_urlencoded(raw: bytes) -> Params:
 
 
 async def read_body(request: Request, *, limit: int = MAX_BODY) -> bytes:
-    """Return the body, refusing more than `limit` bytes before they are buffered (rule G5)."""
+    """Return the body, refusing more than `limit` bytes before they are buffered, and slow ones (rules G5, G14)."""
     declared = request.headers.get("content-length", "0")
     if not declared.isascii() or not declared.isdigit() or int(declared[:12]) > limit:
         raise InvalidRequest(Reason.BODY_TOO_LARGE)
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise InvalidRequest(Reason.BODY_TOO_LARGE)
+    try:
+        async with asyncio.timeout(BODY_TIME):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise InvalidRequest(Reason.BODY_TOO_LARGE)
+    except (TimeoutError, ClientDisconnect):
+        raise InvalidRequest(Reason.BODY_MALFORMED, "did not arrive") from None
     return bytes(body)
 
 
@@ -145,6 +151,8 @@ def error_response(error: OAuthError, *, basic: bool = False) -> Response:
         headers["Retry-After"] = str(error.retry_after)
     if error.status == 401 and basic:  # noqa: PLR2004 - RFC 6749 section 5.2
         headers["WWW-Authenticate"] = 'Basic realm="mcp-broker"'
+    elif isinstance(error, InvalidToken):
+        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'  # RFC 6750 section 3
     return json_response(
         {"error": error.code, "error_description": error.description}, status=error.status, headers=headers
     )

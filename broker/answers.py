@@ -1,0 +1,62 @@
+"""Where refusals that no page explained become answers (RFC 6749 section 5.2; security rules B12, G13): the one mapping to the wire."""
+
+from __future__ import annotations
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from broker.audit import Audit
+from broker.oauth import OAuthError, Reason, TemporarilyUnavailable
+from broker.pages import Pages
+from broker.web import error_response, json_response, tried_basic
+
+RETRY_AFTER = 5  # seconds, in every 503
+
+
+class Answers:
+    """Handlers for Starlette's exception middleware."""
+
+    def __init__(self, prefix: str, *, pages: Pages, audit: Audit) -> None:
+        """`prefix` is the issuer's path."""
+        self._pages = pages
+        self._audit = audit
+        self._page_paths = tuple(prefix + p for p in ("/authorize", "/consent", "/callback/", "/logout"))
+
+    async def refused(self, request: Request, error: Exception) -> Response:
+        """Answer an OAuthError."""
+        assert isinstance(error, OAuthError)  # noqa: S101 - Starlette's registration says so
+        self._audit.log("request.refused", path=self._path(request), error=error.code, reason=error.reason.value)
+        if request.url.path.startswith(self._page_paths):
+            return self._page(request, error, "Go back to the app and start the connection again.")
+        return error_response(error, basic=tried_basic(request))
+
+    async def store_down(self, request: Request, error: Exception) -> Response:
+        """Answer 503: nothing was acknowledged, so nothing is lost (architecture, "Outage")."""
+        self._audit.log("store.unavailable", "error", path=self._path(request), kind=type(error).__name__)
+        outage = TemporarilyUnavailable(Reason.OUTAGE, retry_after=RETRY_AFTER)
+        if request.url.path.startswith(self._page_paths):
+            return self._page(request, outage, "Try again in a moment. If it lasts, tell your administrator.")
+        return error_response(outage)
+
+    async def no_such_thing(self, _: Request, error: Exception) -> Response:
+        """Answer an unknown path or method."""
+        assert isinstance(error, HTTPException)  # noqa: S101 - Starlette's registration says so
+        body = {"error": "not_found" if error.status_code == 404 else "invalid_request"}  # noqa: PLR2004 - HTTP
+        body["error_description"] = "There is nothing at this path, or it does not take this method."
+        return json_response(body, status=error.status_code, headers=error.headers)
+
+    def _page(self, request: Request, error: OAuthError, who: str) -> Response:
+        return self._pages.error(
+            request,
+            status=error.status,
+            code=error.code,
+            title="This cannot go on",
+            what=error.description,
+            who=who,
+            retry_after=error.retry_after,
+        )
+
+    def _path(self, request: Request) -> str:
+        route = request.scope.get("path", "")
+        return route if len(route) < 64 and route.isascii() else "other"  # noqa: PLR2004 - a log field's length

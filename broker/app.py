@@ -1,0 +1,342 @@
+"""The composition root: a straight list of constructions; nothing else constructs collaborators.
+
+A feature is a module and a line here. Refusals are mapped to the wire once, at the end of this file.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from broker.answers import Answers
+from broker.audit import Audit
+from broker.background import Chore, running
+from broker.client_auth import ClientAuthenticator
+from broker.client_gate import ClientGate
+from broker.clients import ClientResolver
+from broker.clock import Clock, Entropy, SystemClock
+from broker.edge import Edge
+from broker.endpoints.authorize import Authorize
+from broker.endpoints.callback import Callback
+from broker.endpoints.consent import Consent
+from broker.endpoints.discovery import DescribesItself, Discovery
+from broker.endpoints.introspect import Introspect
+from broker.endpoints.jwks import Jwks
+from broker.endpoints.logout import Logout
+from broker.endpoints.probes import Probes, Readiness
+from broker.endpoints.register import Register
+from broker.endpoints.revoke import Revoke
+from broker.endpoints.token import Token
+from broker.grants.authorization_code import AuthorizationCodeGrant
+from broker.grants.refresh_token import RefreshTokenGrant
+from broker.keys import SigningKeys
+from broker.login.approvals import Approvals, Upstream
+from broker.login.browser import BrowserCookies
+from broker.login.code_issuer import CodeIssuer
+from broker.login.consent_page import ConsentPage
+from broker.login.refusals import Refusals
+from broker.login.sessions import Sessions
+from broker.login.sign_in import SignIn
+from broker.metrics import Metrics
+from broker.oauth import OAuthError, Reason, ServerError
+from broker.outbound import GuardedFetcher
+from broker.own_tokens import OwnTokens
+from broker.pages import Pages
+from broker.policy import Policy
+from broker.seal import Sealer
+from broker.settings import Settings
+from broker.store.base import Store, StoreUnavailable
+from broker.token_issuer import TokenIssuer
+from broker.web import error_response
+from providers.base import ProviderSettings
+from providers.http import UpstreamHttp
+from providers.registry import build
+
+
+class HttpFactory(Protocol):
+    """Makes one upstream HTTP client for each provider."""
+
+    def __call__(self, settings: ProviderSettings, *, observe: Callable[[str, float], None]) -> UpstreamHttp:
+        """Return a client of its own: time-outs, CA, proxy, failure domain."""
+        ...
+
+
+class Broker:
+    """A composed broker: start it before it serves, stop it after."""
+
+    def __init__(self, core: Core) -> None:
+        """Keep what has a life of its own."""
+        self.core = core
+        self.readiness = core.readiness
+        self._stack = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Open the store, load or make the keys, begin the periodic work.
+
+        Raises StoreLocked, SchemaOutdated, StoreUnavailable, WrongMasterKey; nothing runs then.
+        """
+        if self.readiness.started:
+            return
+        core = self.core
+        async with AsyncExitStack() as stack:
+            await core.store.open()
+            stack.push_async_callback(core.store.close)
+            for client in core.upstream_http:
+                stack.push_async_callback(client.aclose)
+            await self._follow_clock()
+            await core.keys.start()
+            await stack.enter_async_context(running(self._chores(), core.audit))
+            self._stack = stack.pop_all()
+        self.readiness.started = True
+
+    async def stop(self) -> None:
+        """End the periodic work, then the connections, then the store."""
+        await self._stack.aclose()
+
+    def measure(self) -> None:
+        """Refresh the gauges before a scrape."""
+        for alg, created_at in self.core.keys.signing_since().items():
+            self.core.metrics.key_age(alg, self.core.clock.now() - created_at)
+
+    def _chores(self) -> tuple[Chore, ...]:
+        return (
+            Chore("keys", 10, self.core.keys.refresh),
+            Chore("purge", 60, self._purge),
+            Chore("clock", 30, self._follow_clock),
+        )
+
+    async def _purge(self) -> None:
+        now = self.core.clock.now()
+        await self.core.store.purge(now, audit_before=now - self.core.settings.audit_retention)
+
+    async def _follow_clock(self) -> None:
+        if isinstance(self.core.clock, SystemClock):
+            self.core.clock.offset = await self.core.store.clock_offset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    """What endpoints are made of, and what outlives a request."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    entropy: Entropy
+    audit: Audit
+    sealer: Sealer
+    keys: SigningKeys
+    policy: Policy
+    clients: ClientResolver
+    upstream: Upstream
+    upstream_http: tuple[UpstreamHttp, ...]
+    pages: Pages
+    metrics: Metrics
+    readiness: Readiness
+
+
+def create_app(
+    settings: Settings, *, store: Store, clock: Clock, entropy: Entropy, http: HttpFactory, audit: Audit
+) -> Starlette:
+    """Return the public application; `app.state.broker` is what to start and stop (its lifespan does so where nobody else did)."""
+    metrics = Metrics()
+    audit.listen(metrics.count_event)
+    sealer = Sealer(settings.master_keys, entropy)
+    adapters = [p.adapter for p in settings.providers]
+    upstream_http = {a.id: http(a, observe=metrics.upstream(a.id)) for a in adapters}
+    core = Core(
+        settings=settings,
+        store=store,
+        clock=clock,
+        entropy=entropy,
+        audit=audit,
+        sealer=sealer,
+        keys=SigningKeys(store=store, sealer=sealer, clock=clock, entropy=entropy, audit=audit, settings=settings),
+        policy=Policy(settings),
+        clients=ClientResolver(settings, store=store, fetcher=GuardedFetcher(settings, clock=clock), clock=clock),
+        upstream=Upstream({a.id: build(a, upstream_http[a.id], clock.now) for a in adapters}, settings),
+        upstream_http=tuple(upstream_http.values()),
+        pages=Pages(),
+        metrics=metrics,
+        readiness=Readiness(),
+    )
+    broker = Broker(core)
+    login, tokens = login_endpoints(core), token_endpoints(core)
+    discovery = Discovery(settings, [e for e in (*tokens, *login) if isinstance(e, DescribesItself)])
+    under_issuer = [route for endpoint in (*tokens, *login, discovery) for route in endpoint.routes()]
+    routes = [_at(settings.issuer_path, route) for route in under_issuer]
+    routes += [*discovery.root_routes(settings.issuer_path), *probes(broker).routes()]
+    return _application(broker, routes, bound_to_loopback=settings.bind.loopback)
+
+
+def create_admin_app(broker: Broker) -> Starlette:
+    """Return the application of the admin listener: probes and metrics."""
+    routes = probes(broker).admin_routes()
+    return _application(broker, routes, bound_to_loopback=broker.core.settings.admin_bind.loopback)
+
+
+def login_endpoints(core: Core) -> tuple[Authorize, Consent, Callback, Logout]:
+    """Return the endpoints that a browser visits."""
+    settings, store, clock, entropy, audit = core.settings, core.store, core.clock, core.entropy, core.audit
+    cookies = BrowserCookies(settings)
+    sessions = Sessions(store, clock, settings)
+    refusals = Refusals(settings.issuer, core.pages, store)
+    page = ConsentPage(
+        settings,
+        pages=core.pages,
+        sealer=core.sealer,
+        cookies=cookies,
+        clock=clock,
+        entropy=entropy,
+        providers=core.upstream.buttons(),
+    )
+    codes = CodeIssuer(settings.issuer, store=store, keys=core.keys, clock=clock, entropy=entropy, audit=audit)
+    approvals = Approvals(
+        core.upstream,
+        store=store,
+        sealer=core.sealer,
+        policy=core.policy,
+        codes=codes,
+        audit=audit,
+        time=(clock, entropy),
+    )
+    origin = "{0.scheme}://{0.netloc}".format(urlsplit(settings.issuer))
+    return (
+        Authorize(
+            settings,
+            clients=core.clients,
+            store=store,
+            sessions=sessions,
+            cookies=cookies,
+            page=page,
+            refusals=refusals,
+        ),
+        Consent(
+            origin,
+            clients=core.clients,
+            sessions=sessions,
+            cookies=cookies,
+            page=page,
+            approvals=approvals,
+            refusals=refusals,
+        ),
+        Callback(
+            core.upstream,
+            store=store,
+            approvals=approvals,
+            sign_in=SignIn(settings, store=store, clock=clock, entropy=entropy, audit=audit),
+            policy=core.policy,
+            refusals=refusals,
+            edge=(cookies, audit, clock),
+        ),
+        Logout(origin, store=store, cookies=cookies, pages=core.pages, clock=clock, audit=audit),
+    )
+
+
+def token_endpoints(core: Core) -> tuple[Token, Introspect, Revoke, Register, Jwks]:
+    """Return the endpoints that programs call."""
+    settings, store, clock, entropy, audit = core.settings, core.store, core.clock, core.entropy, core.audit
+    issuer = settings.issuer
+    client_auth = ClientAuthenticator(settings, clients=core.clients, store=store, clock=clock)
+    gate = ClientGate(core.clients, client_auth)
+    own = OwnTokens(issuer, store=store, keys=core.keys)
+    grants = (
+        AuthorizationCodeGrant(store=store, policy=core.policy, entropy=entropy, audit=audit, settings=settings),
+        RefreshTokenGrant(store=store, tokens=own, policy=core.policy, entropy=entropy, audit=audit, settings=settings),
+    )
+    token_issuer = TokenIssuer(issuer, settings.signing_alg, keys=core.keys, clock=clock)
+    return (
+        Token(issuer, gate=gate, grants=grants, tokens=token_issuer, clock=clock),
+        Introspect(issuer, resources=settings.resources, tokens=own, store=store, clock=clock),
+        Revoke(issuer, gate=gate, tokens=own, store=store, clock=clock, audit=audit),
+        Register(settings, store=store, clock=clock, entropy=entropy, audit=audit),
+        Jwks(issuer, core.keys),
+    )
+
+
+def probes(broker: Broker) -> Probes:
+    """Return the probes of a broker."""
+    core = broker.core
+    return Probes(core.readiness, store=core.store, metrics=core.metrics, measure=broker.measure)
+
+
+def _at(prefix: str, route: Route) -> Route:
+    """Return a route of ours under the issuer's path."""
+    return Route(prefix + route.path, route.endpoint, methods=[m for m in route.methods or () if m != "HEAD"])
+
+
+CORS = ("/token", "/register", "/revoke", "/.well-known/")
+
+
+def _application(broker: Broker, routes: list[Route], *, bound_to_loopback: bool) -> Starlette:
+    core = broker.core
+    paths = [route.path for route in routes]
+    prefix = core.settings.issuer_path
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        owner = not core.readiness.started
+        await broker.start()
+        yield
+        if owner:
+            await broker.stop()
+
+    edge = Middleware(
+        Edge,
+        settings=core.settings,
+        bound_to_loopback=bound_to_loopback,
+        metrics=core.metrics,
+        entropy=core.entropy,
+        paths=paths,
+        cors_paths=[p for p in paths if p.removeprefix(prefix).startswith(CORS) or p.startswith("/.well-known/")],
+    )
+    answers = Answers(prefix, pages=core.pages, audit=core.audit)
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        middleware=[edge, Middleware(Guard, audit=core.audit)],
+        exception_handlers={
+            OAuthError: answers.refused,
+            StoreUnavailable: answers.store_down,
+            HTTPException: answers.no_such_thing,
+        },
+    )
+    app.router.redirect_slashes = False
+    app.state.broker = broker
+    return app
+
+
+class Guard:
+    """Catches what nobody foresaw: logs where it happened, never what it held, and answers 500 (rule G13)."""
+
+    def __init__(self, app: ASGIApp, audit: Audit) -> None:
+        """Keep the log."""
+        self._app = app
+        self._audit = audit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; the only broad except of the program."""
+        started = False
+
+        async def observed(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, observed)
+        except Exception as error:  # noqa: BLE001 - the last resort, and the only one
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
+            self._audit.log("request.failed", "error", kind=type(error).__name__, place=place)
+            if not started:
+                await error_response(ServerError(Reason.OUTAGE))(scope, receive, send)

@@ -1,0 +1,105 @@
+"""`mcp-broker serve`: from settings to a running server, with a sentence for every reason not to start (rule G16)."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import socket
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from broker.app import Broker, create_admin_app, create_app
+from broker.audit import Audit
+from broker.clock import SystemClock, SystemEntropy
+from broker.keys import WrongMasterKey
+from broker.seal import load_or_create_master_key
+from broker.server import Listener, Stop, bind
+from broker.settings import Address, Settings
+from broker.store.base import SchemaOutdated, StoreLocked, StoreUnavailable
+from broker.store.open import open_store
+from providers.http import open_http
+
+REFUSED = 1
+
+
+class CannotStart(Exception):
+    """Why the server does not start, in one sentence for the terminal."""
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM; return the exit status."""
+    try:
+        _run(_serve(settings))
+    except (CannotStart, StoreLocked, SchemaOutdated, WrongMasterKey) as error:
+        sys.stderr.write(f"mcp-broker: {error}\n")
+        return REFUSED
+    except StoreUnavailable as error:
+        sys.stderr.write(f"mcp-broker: the database does not answer: {error}\n")
+        return REFUSED
+    return 0
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    if sys.platform == "win32":
+        asyncio.run(main)
+        return
+    import uvloop  # noqa: PLC0415 - not on every platform
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+def with_master_key(settings: Settings) -> Settings:
+    """Return the settings with a master key: on loopback one is made beside the SQLite file, once."""
+    if settings.master_keys:
+        return settings
+    database = settings.database_url.reveal().removeprefix("sqlite:///")
+    key = load_or_create_master_key(Path(database + ".key"), SystemEntropy())
+    return dataclasses.replace(settings, master_keys=(key,))
+
+
+async def _serve(settings: Settings) -> None:
+    clock, entropy = SystemClock(), SystemEntropy()
+    audit = Audit(clock, level=settings.log_level, text=settings.log_format == "text")
+    settings = with_master_key(settings)
+    public, admin = _bind(settings.bind, "BROKER_BIND"), _bind(settings.admin_bind, "BROKER_ADMIN_BIND")
+    store = open_store(settings.database_url.reveal(), sink=audit.emit, clock=clock, serving=True)
+    app = create_app(settings, store=store, clock=clock, entropy=entropy, http=open_http, audit=audit)
+    broker: Broker = app.state.broker
+    stop = Stop()
+    stop.install()
+    await broker.start()
+    listeners = [Listener(app, public), Listener(create_admin_app(broker), admin)]
+    for provider in settings.providers:
+        audit.log("provider.enabled", provider=provider.id, type=provider.adapter.type, by=provider.enabled_by)
+    audit.log("server.started", issuer=settings.issuer, bind=f"{settings.bind.host}:{settings.bind.port}")
+    running = [asyncio.create_task(listener.run_until_stopped()) for listener in listeners]
+    try:
+        await _until_asked(stop, running)
+        broker.readiness.draining = True
+        audit.log("server.draining", seconds=settings.drain)
+        await stop.drained(settings.drain)
+    finally:
+        for listener in listeners:
+            listener.should_exit = True
+        await asyncio.gather(*running)
+        await broker.stop()
+        audit.log("server.stopped")
+
+
+async def _until_asked(stop: Stop, running: list[asyncio.Task[None]]) -> None:
+    asked = asyncio.create_task(stop.asked.wait())
+    await asyncio.wait([asked, *running], return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+
+
+def _bind(address: Address, setting: str) -> socket.socket:
+    try:
+        return bind(address)
+    except OSError as error:
+        where = f"{address.host}:{address.port}"
+        raise CannotStart(
+            f"cannot listen on {where}: {error.strerror}. Change {setting}, or stop what listens there."
+        ) from None

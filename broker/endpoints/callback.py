@@ -1,0 +1,182 @@
+"""GET /callback/{provider}: the identity provider's answer (RFC 6749 section 4.1.2, RFC 9207; rules A2, B1 to B3, B12).
+
+The pending login is consumed before anything else is looked at: a link opened in another browser burns it and asks nobody anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from broker.audit import Audit, Event
+from broker.clock import Clock
+from broker.login.approvals import Approval, Approvals, Upstream
+from broker.login.browser import BrowserCookies
+from broker.login.refusals import Refusals, Target, Words
+from broker.login.sign_in import SignIn
+from broker.model import Identity, PendingLogin, digest
+from broker.oauth import AccessDenied, InvalidRequest, OAuthError, Reason, TemporarilyUnavailable
+from broker.policy import Policy
+from broker.seal import SealBroken
+from broker.store.base import Store
+from broker.web import Params, parse_urlencoded
+from providers.base import Callback as UpstreamCallback
+from providers.base import Fault, UpstreamError
+
+UPSTREAM_TOTAL = 9.5  # seconds for all calls of one login: the person gets a clear page within ten
+LOST = Words(
+    title="This sign-in cannot be finished here",
+    what="It was finished already, is older than ten minutes, or was started in another browser.",
+    who="Go back to the app and start the connection again in this browser. If somebody sent you a link, do not use it.",
+)
+UPSTREAM_WORDS = {
+    Fault.DENIED: Words(
+        title="You did not sign in",
+        what="The identity provider says that the sign-in was refused or cancelled.",
+        who="Start the connection again in the app if you want to go on.",
+    ),
+    Fault.TRANSIENT: Words(
+        title="The sign-in service does not answer",
+        what="The identity provider did not answer in time, so the sign-in could not be finished.",
+        who="Start the connection again in the app in a minute. If it lasts, tell your administrator.",
+    ),
+    Fault.OPERATOR: Words(
+        title="The sign-in service is not set up correctly",
+        what="The identity provider refused this server's own registration. You did nothing wrong.",
+        who="Your administrator can fix it: the log entry with the reference below names the setting to look at.",
+    ),
+}
+UNTRUSTED = Words(
+    title="The sign-in could not be verified",
+    what="The identity provider's answer did not pass the checks, so it was not used.",
+    who="Start the connection again in the app. If it happens again, give your administrator the reference below.",
+)
+
+
+class Callback:
+    """The callback endpoint."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        *,
+        store: Store,
+        approvals: Approvals,
+        sign_in: SignIn,
+        policy: Policy,
+        refusals: Refusals,
+        edge: tuple[BrowserCookies, Audit, Clock],
+    ) -> None:
+        """Keep the collaborators."""
+        self._upstream = upstream
+        self._store = store
+        self._approvals = approvals
+        self._sign_in = sign_in
+        self._policy = policy
+        self._refusals = refusals
+        self._cookies, self._audit, self._clock = edge
+
+    def routes(self) -> list[Route]:
+        """Return the one route; the provider is a path segment (rule B1)."""
+        return [Route("/callback/{provider}", self.handle, methods=["GET"])]
+
+    async def handle(self, request: Request) -> Response:
+        """Answer the browser that comes back from the identity provider."""
+        try:
+            params = parse_urlencoded(request.scope["query_string"])
+            login = await self._consume(request, params)
+        except OAuthError as error:
+            return self._refusals.page(request, error, target=None, words=LOST)
+        approval = Approval(
+            request_id=login.request_id,
+            request=login.request,
+            client=login.client,
+            source=login.source,
+            remember=login.remember,
+        )
+        try:
+            identity = await self._identify(params, login)
+        except UpstreamError as error:
+            return await self._failed(request, login, error)
+        return await self._finish(request, approval, identity)
+
+    async def _consume(self, request: Request, params: Params) -> PendingLogin:
+        """Return the pending login of this state, this browser and this provider; whatever else happens, it is used up."""
+        if request.method != "GET":  # HEAD has no effect (rule C15)
+            raise InvalidRequest(Reason.LOGIN_UNKNOWN)
+        login = await self._store.finish_login(digest(params.require("state")), now=self._clock.now())
+        if login is None:
+            raise InvalidRequest(Reason.LOGIN_UNKNOWN)
+        cookie = self._cookies.read(request).login
+        if cookie is None or not hmac.compare_digest(digest(cookie), login.cookie_hash):
+            await self._record(login, Reason.LOGIN_COOKIE)
+            raise InvalidRequest(Reason.LOGIN_COOKIE)
+        if login.provider != request.path_params["provider"] or login.provider not in self._upstream.providers:
+            await self._record(login, Reason.PROVIDER_UNKNOWN)
+            raise InvalidRequest(Reason.PROVIDER_UNKNOWN)
+        return login
+
+    async def _identify(self, params: Params, login: PendingLogin) -> Identity:
+        """Let the stored provider redeem the code and verify its answers (rules B1, B2)."""
+        try:
+            verifier = self._approvals.open_verifier(login)
+        except SealBroken:  # the master key changed without the old one in the list
+            raise UpstreamError(Fault.PROTOCOL, "verifier_seal_broken") from None
+        expected = self._approvals.upstream_request(
+            login.request, login.provider, state=params.require("state"), nonce=login.nonce, verifier=verifier
+        )
+        adapter = self._upstream.providers[login.provider]
+        try:
+            async with asyncio.timeout(UPSTREAM_TOTAL):
+                upstream = await adapter.identify(UpstreamCallback(params=params.as_mapping()), expected)
+        except TimeoutError:
+            raise UpstreamError(Fault.TRANSIENT, "timeout") from None
+        return await self._sign_in.recognise(login.provider, upstream)
+
+    async def _finish(self, request: Request, approval: Approval, identity: Identity) -> Response:
+        target = Target(
+            client=approval.client, redirect_uri=approval.request.redirect_uri, state=approval.request.state
+        )
+        barred = self._policy.may_sign_in(identity)
+        if barred is not None:
+            await self._approvals.refused(approval, identity, rule="sign-in", reason=barred)
+            denied = AccessDenied(Reason.POLICY)
+            return self._refusals.page(request, denied, target=target, words=self._approvals.words(denied))
+        browser = self._cookies.read(request)
+        session, cookie = await self._sign_in.start(identity, replaces=browser.session)
+        try:
+            response: Response = RedirectResponse(await self._approvals.issue_code(approval, session), 303)
+        except AccessDenied as error:
+            response = self._refusals.page(request, error, target=target, words=self._approvals.words(error))
+        except InvalidRequest as error:
+            response = self._refusals.page(request, error, target=None, words=LOST)
+        self._cookies.set(response, self._cookies.session, cookie)
+        return response
+
+    async def _failed(self, request: Request, login: PendingLogin, error: UpstreamError) -> Response:
+        """Say what failed, in our words only (rule B12)."""
+        await self._record(login, error.reason, fault=error.fault.value)
+        target = Target(client=login.client, redirect_uri=login.request.redirect_uri, state=login.request.state)
+        words = UPSTREAM_WORDS.get(error.fault, UNTRUSTED)
+        if error.fault is Fault.TRANSIENT:
+            outage = TemporarilyUnavailable(Reason.UPSTREAM_FAILED, retry_after=30)
+            return self._refusals.page(request, outage, target=target, words=words)
+        denied = AccessDenied(Reason.UPSTREAM_DENIED if error.fault is Fault.DENIED else Reason.UPSTREAM_FAILED)
+        if error.fault is Fault.DENIED:
+            return await self._refusals.answer(request, target, denied, subject=None, words=words)
+        return self._refusals.page(request, denied, target=target, words=words, status=400)
+
+    async def _record(self, login: PendingLogin, reason: str, *, fault: str | None = None) -> None:
+        event = self._audit.event(
+            Event.LOGIN_FAILED,
+            client_id=login.client.client_id,
+            resource=login.request.resource,
+            provider=login.provider,
+            reason=str(reason),
+            fault=fault,
+        )
+        await self._store.append_events([event])

@@ -1,0 +1,212 @@
+"""What follows an approval: a login at the identity provider, or a code at once for who is signed in (architecture, section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from broker.audit import Audit, Event
+from broker.clock import Clock, Entropy
+from broker.login.browser import LOGIN_LIFE
+from broker.login.code_issuer import CodeIssuer
+from broker.login.consent_page import ProviderButton
+from broker.login.refusals import Words
+from broker.model import AuditEvent, AuthorizationRequest, Client, Identity, PendingLogin, Resource, Session, digest
+from broker.oauth import AccessDenied, InvalidRequest, OAuthError, Reason, TemporarilyUnavailable
+from broker.policy import AccessRequest, Policy
+from broker.seal import Sealer
+from broker.settings import Settings
+from broker.store.base import Store
+from providers.base import Provider, UpstreamError, UpstreamRequest
+
+PURPOSE = "upstream-verifier"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A request that a person approved. `source` is the address the approval came from."""
+
+    request_id: str
+    request: AuthorizationRequest
+    client: Client
+    source: str
+    remember: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The configured providers, by id, with our callback for each."""
+
+    providers: Mapping[str, Provider]
+    settings: Settings
+
+    def callback(self, provider: str) -> str:
+        """Return the redirect URI registered at that provider: one path each (rule B1)."""
+        return self.settings.url(f"/callback/{provider}")
+
+    def buttons(self) -> tuple[ProviderButton, ...]:
+        """Return the ways to sign in, as the consent page shows them."""
+        return tuple(
+            ProviderButton(id=p.id, name=p.adapter.display_name, scopes=self.providers[p.id].scopes)
+            for p in self.settings.providers
+        )
+
+
+class Approvals:
+    """Turns approvals into pending logins and codes."""
+
+    login_life = LOGIN_LIFE
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        *,
+        store: Store,
+        sealer: Sealer,
+        policy: Policy,
+        codes: CodeIssuer,
+        audit: Audit,
+        time: tuple[Clock, Entropy],
+    ) -> None:
+        """Keep the collaborators."""
+        self._upstream = upstream
+        self._resources: Mapping[str, Resource] = {r.url: r for r in upstream.settings.resources}
+        self._store = store
+        self._sealer = sealer
+        self._policy = policy
+        self._codes = codes
+        self._audit = audit
+        self._clock, self._entropy = time
+
+    async def begin_login(self, approval: Approval, provider: str, login_cookie: str | None) -> tuple[str, str]:
+        """Store a pending login and return where to send the browser, with the login cookie to set.
+
+        Raises InvalidRequest for an unknown provider or a request that was used, TemporarilyUnavailable when the provider is down.
+        """
+        adapter = self._upstream.providers.get(provider)
+        if adapter is None:
+            raise InvalidRequest(Reason.PROVIDER_UNKNOWN)
+        now = self._clock.now()
+        cookie = login_cookie or self._entropy.token()
+        state, nonce, verifier = self._entropy.token(), self._entropy.token(), self._entropy.token(48)
+        upstream = self.upstream_request(approval.request, provider, state=state, nonce=nonce, verifier=verifier)
+        try:
+            location = await adapter.authorization_url(upstream)
+        except UpstreamError as error:
+            self._audit.log(
+                "upstream.unavailable", "warning", provider=provider, fault=error.fault, reason=error.reason
+            )
+            raise TemporarilyUnavailable(Reason.UPSTREAM_FAILED, retry_after=30) from None
+        context = f"{provider}:{approval.request_id}"
+        login = PendingLogin(
+            request_id=approval.request_id,
+            state_hash=digest(state),
+            cookie_hash=digest(cookie),
+            provider=provider,
+            nonce=nonce,
+            sealed_verifier=self._sealer.seal(PURPOSE, verifier.encode(), context=context, expires_at=now + LOGIN_LIFE),
+            request=approval.request,
+            client=approval.client,
+            remember=approval.remember,
+            source=approval.source,
+            created_at=now,
+            expires_at=now + LOGIN_LIFE,
+        )
+        if not await self._store.begin_login(
+            login, events=[self._event(Event.LOGIN_STARTED, approval, provider=provider)]
+        ):
+            raise InvalidRequest(Reason.REQUEST_USED)
+        return location, cookie
+
+    def upstream_request(
+        self, request: AuthorizationRequest, provider: str, *, state: str, nonce: str, verifier: str
+    ) -> UpstreamRequest:
+        """Return the request as the provider sees it; built the same way before and after the redirect."""
+        return UpstreamRequest(
+            redirect_uri=self._upstream.callback(provider),
+            state=state,
+            nonce=nonce,
+            code_verifier=verifier,
+            login_hint=request.login_hint,
+            prompt=tuple(p for p in request.prompt if p in ("login", "select_account")),
+            max_age=request.max_age,
+        )
+
+    def open_verifier(self, login: PendingLogin) -> str:
+        """Return the upstream PKCE verifier of a pending login; raises SealBroken."""
+        context = f"{login.provider}:{login.request_id}"
+        return self._sealer.open(PURPOSE, login.sealed_verifier, context=context, now=self._clock.now()).decode()
+
+    async def issue_code(self, approval: Approval, session: Session) -> str:
+        """Return the redirect that carries a code for who is signed in; raises AccessDenied when policy refuses."""
+        identity = session.identity
+        resource = self._resources.get(approval.request.resource)
+        if resource is None:
+            raise InvalidRequest(Reason.RESOURCE_UNKNOWN)
+        decision = self._policy.decide(
+            AccessRequest(
+                identity=identity,
+                client=approval.client,
+                resource=resource,
+                scopes=approval.request.scopes,
+                now=self._clock.now(),
+            )
+        )
+        if not decision.allowed:
+            await self.refused(approval, identity, rule=decision.rule, reason=decision.reason)
+            raise AccessDenied(Reason.POLICY, decision.rule)
+        return await self._codes.issue(
+            approval.request,
+            approval.client,
+            identity,
+            decision,
+            session_hash=session.session_hash,
+            request_id=approval.request_id,
+            source=approval.source,
+            remember=approval.remember,
+        )
+
+    async def refused(self, approval: Approval, identity: Identity, *, rule: str, reason: str) -> None:
+        """Record for the administrator which rule refused whom, and why."""
+        event = self._event(
+            Event.LOGIN_REFUSED,
+            approval,
+            subject=identity.subject,
+            provider=identity.provider,
+            rule=rule,
+            reason=reason,
+        )
+        await self._store.append_events([event])
+
+    async def denied(self, client: Client, request: AuthorizationRequest, *, subject: str | None) -> None:
+        """Record that a person said no."""
+        event = self._audit.event(
+            Event.CONSENT_DENIED, subject=subject, client_id=client.client_id, resource=request.resource
+        )
+        await self._store.append_events([event])
+
+    def words(self, error: OAuthError) -> Words | None:
+        """Return what a person is told when an approval leads nowhere."""
+        if error.reason is Reason.UPSTREAM_FAILED:
+            return Words(
+                title="The sign-in service does not answer",
+                what="The identity provider could not be reached, so nothing happened.",
+                who="Try again in a minute, or choose another way to sign in. If it lasts, tell your administrator.",
+            )
+        if error.reason is Reason.POLICY:
+            return Words(
+                title="You are not permitted to use this MCP server",
+                what="You are signed in, but no rule gives you access with what this app asks for.",
+                who="Ask the administrator of your company's MCP servers for access, and give them the reference below.",
+            )
+        return None
+
+    def _event(self, name: Event, approval: Approval, *, subject: str | None = None, **fields: str) -> AuditEvent:
+        return self._audit.event(
+            name,
+            subject=subject,
+            client_id=approval.client.client_id,
+            resource=approval.request.resource,
+            source=approval.source,
+            **fields,
+        )

@@ -1,0 +1,120 @@
+"""Authorization codes: the one place that makes them (RFC 6749 section 4.1.2), together with the grant and the consent."""
+
+from __future__ import annotations
+
+from broker.audit import Audit, Event
+from broker.clock import Clock, Entropy
+from broker.keys import SigningKeys
+from broker.model import AuthorizationCode, AuthorizationRequest, Client, Consent, Grant, Identity, digest
+from broker.oauth import InvalidRequest, Reason
+from broker.policy import Decision
+from broker.protocol import redirects
+from broker.protocol.consent import consent_key
+from broker.store.base import Store
+
+CODE_LIFE = 60  # seconds (rule E5)
+
+
+class CodeIssuer:
+    """Issues a code for a person who approved and whom policy permits."""
+
+    def __init__(
+        self, issuer: str, *, store: Store, keys: SigningKeys, clock: Clock, entropy: Entropy, audit: Audit
+    ) -> None:
+        """Keep the issuer for `iss`, and the collaborators."""
+        self._issuer = issuer
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+        self._entropy = entropy
+        self._audit = audit
+
+    async def issue(
+        self,
+        request: AuthorizationRequest,
+        client: Client,
+        identity: Identity,
+        decision: Decision,
+        *,
+        session_hash: bytes,
+        request_id: str,
+        source: str,
+        remember: bool,
+    ) -> str:
+        """Store grant, code and consent in one transaction and return the redirect that carries the code.
+
+        Raises InvalidRequest(REQUEST_USED) when a code of the same approval was redeemed already.
+        """
+        now = self._clock.now()
+        code = self._entropy.token()
+        grant = self._grant(request, client, identity, decision, session_hash=session_hash, now=now)
+        subject = identity.subject
+        event = self._audit.event(
+            Event.CODE_ISSUED,
+            subject=subject,
+            client_id=client.client_id,
+            resource=request.resource,
+            grant_id=grant.grant_id,
+            provider=identity.provider,
+            scope=" ".join(grant.scopes),
+            rule=decision.rule,
+            source=source,
+        )
+        saved = await self._store.save_code(
+            AuthorizationCode(
+                code_hash=digest(code),
+                request_id=request_id,
+                grant_id=grant.grant_id,
+                client_id=client.client_id,
+                redirect_uri=request.redirect_uri,
+                code_challenge=request.code_challenge,
+                resource=request.resource,
+                scopes=grant.scopes,
+                source=source,
+                issued_at=now,
+                expires_at=now + CODE_LIFE,
+            ),
+            grant,
+            Consent(
+                key=consent_key(subject, client, request),
+                subject=subject,
+                client_id=client.client_id,
+                redirect_uri=request.redirect_uri,
+                resource=request.resource,
+                scopes=request.scopes,
+                created_at=now,
+                remembered=remember,
+            ),
+            now=now,
+            events=[event],
+        )
+        if not saved:
+            raise InvalidRequest(Reason.REQUEST_USED)
+        return redirects.success(request.redirect_uri, code=code, state=request.state, issuer=self._issuer)
+
+    def _grant(
+        self,
+        request: AuthorizationRequest,
+        client: Client,
+        identity: Identity,
+        decision: Decision,
+        *,
+        session_hash: bytes,
+        now: int,
+    ) -> Grant:
+        """Return a grant that dies with its code; redeeming the code gives it its real life."""
+        return Grant(
+            grant_id="g_" + self._entropy.token(16),
+            client_id=client.client_id,
+            client_snapshot=client,
+            identity=identity,
+            session_hash=session_hash,
+            resource=request.resource,
+            scopes=decision.scopes,
+            handle=self._entropy.token(18),
+            mac_key_id=self._keys.mac_key_id,
+            created_at=now,
+            idle_expires_at=now + CODE_LIFE,
+            expires_at=now + CODE_LIFE,
+            status_index=int.from_bytes(self._entropy.bytes(4), "big") >> 1,
+        )

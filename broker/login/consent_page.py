@@ -1,0 +1,150 @@
+"""The consent page: what it shows, and the sealed request that travels in it (architecture, section 4; rules A1, A3, A12, A13).
+
+Nothing is stored when it is rendered: the request is sealed for this browser and comes back with the POST.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from urllib.parse import urlsplit
+
+from starlette.responses import Response
+
+from broker.clock import Clock, Entropy
+from broker.login.browser import Browser, BrowserCookies
+from broker.model import AuthorizationRequest, Client, ClientSource, Resource, Session
+from broker.oauth import InvalidRequest, Reason
+from broker.pages import Pages
+from broker.protocol.consent import csrf_token
+from broker.protocol.redirect_uri import is_loopback
+from broker.seal import SealBroken, Sealer
+from broker.settings import Settings
+
+PURPOSE = "consent-request"
+LIFE = 600  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderButton:
+    """One way to sign in."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedRequest:
+    """What the page was rendered for. `session` is the hash (hex) of the session whose person it showed, or empty."""
+
+    request_id: str
+    request: AuthorizationRequest
+    metadata_hash: str
+    session: str
+
+
+class ConsentPage:
+    """Renders the page and opens what comes back."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        pages: Pages,
+        sealer: Sealer,
+        cookies: BrowserCookies,
+        clock: Clock,
+        entropy: Entropy,
+        providers: Sequence[ProviderButton],
+    ) -> None:
+        """Keep the collaborators."""
+        self._settings = settings
+        self._resources: dict[str, Resource] = {r.url: r for r in settings.resources}
+        self._pages = pages
+        self._sealer = sealer
+        self._cookies = cookies
+        self._clock = clock
+        self._entropy = entropy
+        self._providers = tuple(providers)
+
+    def render(
+        self,
+        request: AuthorizationRequest,
+        client: Client,
+        browser: Browser,
+        session: Session | None,
+        *,
+        remembered: bool = False,
+        note: str | None = None,
+    ) -> Response:
+        """Return the page for this browser; `remembered` shortens it, `note` says why it is shown again."""
+        csrf_cookie = browser.csrf or self._entropy.token()
+        request_id = self._entropy.token()
+        sealed = self._seal(request_id, request, client, csrf_cookie, session)
+        resource = self._resources[request.resource]
+        response = self._pages.render(
+            "remembered.html" if remembered and session else "consent.html",
+            client=client,
+            client_host=urlsplit(client.client_id).netloc if client.source is ClientSource.METADATA_DOCUMENT else None,
+            preregistered=client.source.preregistered,
+            resource=resource,
+            redirect_host=_redirect_host(request.redirect_uri),
+            loopback=is_loopback(request.redirect_uri),
+            scopes=[resource.scopes[s] for s in request.scopes],
+            signed_in=session is not None,
+            subject_name=(session.identity.name or session.identity.email or session.identity.subject)
+            if session
+            else None,
+            subject_provider=session.identity.provider if session else None,
+            providers=self._providers,
+            action=self._settings.url("/consent"),
+            sealed=sealed,
+            csrf=csrf_token(csrf_cookie, request_id),
+            remember=self._settings.remember_consent,
+            note=note,
+        )
+        if browser.csrf is None:
+            self._cookies.set(response, self._cookies.csrf, csrf_cookie)
+        return response
+
+    def _seal(
+        self, request_id: str, request: AuthorizationRequest, client: Client, csrf_cookie: str, session: Session | None
+    ) -> str:
+        body = {
+            "id": request_id,
+            "request": asdict(request),
+            "metadata": client.metadata_hash,
+            "session": session.session_hash.hex() if session else "",
+        }
+        text = json.dumps(body, separators=(",", ":")).encode()
+        return self._sealer.seal(PURPOSE, text, context=_context(csrf_cookie), expires_at=self._clock.now() + LIFE)
+
+    def open(self, sealed: str | None, browser: Browser) -> SealedRequest:
+        """Return what a page of this very browser was rendered for; raises InvalidRequest when it is forged, old or another's."""
+        if browser.csrf is None or sealed is None:
+            raise InvalidRequest(Reason.CSRF)
+        try:
+            text = self._sealer.open(PURPOSE, sealed, context=_context(browser.csrf), now=self._clock.now())
+        except SealBroken:
+            raise InvalidRequest(Reason.REQUEST_FORGED) from None
+        body = json.loads(text)
+        members = {k: tuple(v) if isinstance(v, list) else v for k, v in body["request"].items()}
+        return SealedRequest(
+            request_id=body["id"],
+            request=AuthorizationRequest(**members),
+            metadata_hash=body["metadata"],
+            session=body["session"],
+        )
+
+
+def _context(csrf_cookie: str) -> str:
+    """Bind the seal to the browser without putting its cookie into the page."""
+    return hashlib.sha256(csrf_cookie.encode()).hexdigest()
+
+
+def _redirect_host(uri: str) -> str:
+    parts = urlsplit(uri)
+    return parts.netloc or f"the program registered for {parts.scheme}:"

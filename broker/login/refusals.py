@@ -1,0 +1,84 @@
+"""How a refusal reaches the app: by a redirect where that is safe, else by a page with a link (RFC 9700 section 4.11.2; rule C5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from broker.model import Client
+from broker.oauth import OAuthError
+from broker.pages import Pages
+from broker.protocol import redirects
+from broker.store.base import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where an answer would go: a client and a redirect URI that belong together."""
+
+    client: Client
+    redirect_uri: str
+    state: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What a page tells a person: what happened, and who can do what about it."""
+
+    title: str
+    what: str
+    who: str
+
+
+ASK_THE_APP = (
+    "The app sent a request that cannot be answered. Its developer can fix it; the reference below helps them."
+)
+
+
+class Refusals:
+    """Answers refusals of the authorization endpoint, the consent POST and the callback."""
+
+    def __init__(self, issuer: str, pages: Pages, store: Store) -> None:
+        """Keep the issuer for `iss`."""
+        self._issuer = issuer
+        self._pages = pages
+        self._store = store
+
+    async def answer(
+        self, request: Request, target: Target, error: OAuthError, *, subject: str | None, words: Words | None = None
+    ) -> Response:
+        """Redirect with the error, or show it with a link; `subject` is the person signed in, if any."""
+        approved = subject is not None and await self._store.approved_before(
+            subject, target.client.client_id, target.redirect_uri
+        )
+        if redirects.may_redirect(target.client, target.redirect_uri, approved_before=approved):
+            return RedirectResponse(self.location(target, error), 303)
+        return self.page(request, error, target=target, words=words, status=400)
+
+    def location(self, target: Target, error: OAuthError) -> str:
+        """Return the redirect that takes an error to the app."""
+        return redirects.failure(target.redirect_uri, error, state=target.state, issuer=self._issuer)
+
+    def page(
+        self,
+        request: Request,
+        error: OAuthError,
+        *,
+        target: Target | None,
+        words: Words | None,
+        status: int | None = None,
+    ) -> Response:
+        """Show an error here, with a link back where there is a trusted target."""
+        shown = words or Words(title="This sign-in cannot go on", what=error.description, who=ASK_THE_APP)
+        return self._pages.error(
+            request,
+            status=status or error.status,
+            code=error.code,
+            title=shown.title,
+            what=shown.what,
+            who=shown.who,
+            link=self.location(target, error) if target else None,
+            retry_after=error.retry_after,
+        )

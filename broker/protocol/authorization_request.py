@@ -1,0 +1,118 @@
+"""The authorization request (RFC 6749 section 4.1.1, RFC 7636 section 4.3, RFC 8707 section 2). Pure.
+
+Called once client and redirect URI are trusted; refuses everything that the broker does not do rather than ignoring it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from broker.model import AuthorizationRequest, Client, Resource
+from broker.oauth import (
+    InteractionRequired,
+    InvalidRequest,
+    OAuthError,
+    Reason,
+    RequestNotSupported,
+    UnauthorizedClient,
+    UnsupportedResponseType,
+)
+from broker.protocol import pkce, resource, scope
+
+MAX_STATE = 4096  # characters
+PROMPTS = frozenset({"none", "login", "consent", "select_account"})
+MAX_AGE_LIMIT = 10**9
+
+
+class Query(Protocol):
+    """The request's parameters, each once (`resource` may repeat)."""
+
+    def get(self, name: str) -> str | None:
+        """Return a parameter or None."""
+        ...
+
+    def all(self, name: str) -> list[str]:
+        """Return every value of a parameter."""
+        ...
+
+
+def parse(
+    query: Query, client: Client, redirect_uri: str, resources: Sequence[Resource], default_resource: str | None
+) -> AuthorizationRequest:
+    """Return the request once every check that needs no person has passed; raises the OAuthError that says which did not."""
+    for check in CHECKS:
+        check(query)
+    if "authorization_code" not in client.grant_types:
+        raise UnauthorizedClient(Reason.GRANT_TYPE_NOT_ALLOWED)
+    pkce.check_challenge(query.get("code_challenge"), query.get("code_challenge_method"))
+    target = resource.choose(resources, query.all("resource"), default=client.default_resource or default_resource)
+    return AuthorizationRequest(
+        client_id=client.client_id,
+        redirect_uri=redirect_uri,
+        resource=target.url,
+        scopes=scope.requested(target, query.get("scope")),
+        code_challenge=query.get("code_challenge") or "",
+        state=query.get("state"),
+        prompt=_prompt(query),
+        login_hint=(query.get("login_hint") or "")[:320] or None,
+        max_age=_max_age(query),
+        acr_values=tuple((query.get("acr_values") or "").split())[:8],
+    )
+
+
+def _state(query: Query) -> None:
+    state = query.get("state")
+    if state is not None and len(state) > MAX_STATE:
+        raise InvalidRequest(Reason.PARAMETER_MALFORMED, "state")
+
+
+def _no_request_object(query: Query) -> None:
+    """OpenID Connect Core section 6: never fetched, never read (rule C12)."""
+    if query.get("request") is not None or query.get("request_uri") is not None:
+        raise RequestNotSupported(Reason.PARAMETER_UNSUPPORTED)
+
+
+def _response_type(query: Query) -> None:
+    """Only `code`, only in the query (rule C7)."""
+    if query.get("response_type") is None:
+        raise InvalidRequest(Reason.PARAMETER_MISSING, "response_type")
+    if query.get("response_type") != "code":
+        raise UnsupportedResponseType(Reason.PARAMETER_UNSUPPORTED)
+    if query.get("response_mode") not in (None, "query"):
+        raise InvalidRequest(Reason.PARAMETER_UNSUPPORTED, "response_mode")
+
+
+def _no_authorization_details(query: Query) -> None:
+    """RFC 9396 is refused, not ignored: a client that asks for less than a scope must not get a scope."""
+    if query.get("authorization_details") is not None:
+        raise InvalidRequest(Reason.PARAMETER_UNSUPPORTED, "authorization_details")
+
+
+CHECKS: tuple[Callable[[Query], None], ...] = (_state, _no_request_object, _response_type, _no_authorization_details)
+
+
+def _prompt(query: Query) -> tuple[str, ...]:
+    """OpenID Connect Core section 3.1.2.1; `none` can never be answered here: a page is always shown (rule A4)."""
+    values = (query.get("prompt") or "").split()
+    if "none" in values:
+        raise InteractionRequired(Reason.INTERACTION_REQUIRED)
+    return tuple(v for v in values if v in PROMPTS)
+
+
+def _max_age(query: Query) -> int | None:
+    value = query.get("max_age")
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and int(value[:12]) <= MAX_AGE_LIMIT):
+        raise InvalidRequest(Reason.PARAMETER_MALFORMED, "max_age")
+    return int(value)
+
+
+def refusal_state(query: Query) -> str | None:
+    """Return the `state` to send with an error: the client's own, unless it is longer than we carry."""
+    state = query.get("state")
+    return state if state is not None and len(state) <= MAX_STATE else None
+
+
+__all__ = ["MAX_STATE", "OAuthError", "Query", "parse", "refusal_state"]

@@ -1,0 +1,257 @@
+"""The authorization endpoint (RFC 6749 section 4.1.1, RFC 7636, RFC 8707; security rules C1 to C17)."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, unquote, urlsplit
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.broker.harness import CHALLENGE, FILES, ISSUER, MAIL, TRUSTED, BrokerUnderTest, Form, query_of
+
+HTML = {"accept": "text/html"}
+
+
+@pytest.mark.parametrize("client", ["nobody", None, "https://unknown.invalid/x y", "u_alice", "\u00e9"])
+async def test_an_unknown_client_is_a_local_page(broker: BrokerUnderTest, client: str | None):
+    """Mcp clients re-register on 400; security rule C5."""
+    page = await broker.browser().authorize(client_id=client)
+    assert page.status_code == 400
+    assert "location" not in page.headers
+    assert page.headers["content-type"].startswith("text/html")
+
+
+async def test_a_program_gets_the_refusal_as_json(broker: BrokerUnderTest):
+    """Error behaviour that clients rely on: JSON where it is asked for."""
+    answer = await broker.browser().open(broker.authorize_url(client_id="nobody"), accept="application/json")
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "invalid_client"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://trusted.example.com/cb/",
+        "https://trusted.example.com/cb?x=1",
+        "https://trusted.example.com/CB",
+        "https://trusted.example.com:443/cb",
+        "https://TRUSTED.example.com/cb",
+        "https://trusted.example.com/cb#f",
+        "https://trusted.example.com/a/../cb",
+        "https://trusted.example.com/c%62",
+        "https://trusted.example.com@evil.example/cb",
+        "http://trusted.example.com/cb",
+        "https://evil.example/cb",
+        "javascript:alert(1)//https://trusted.example.com/cb",
+    ],
+)
+async def test_redirect_uris_compare_as_strings(broker: BrokerUnderTest, uri: str):
+    """Security rules C1, C3, C5: any difference ends in a local page."""
+    page = await broker.browser().authorize(redirect_uri=uri)
+    assert page.status_code == 400
+    assert "location" not in page.headers
+
+
+@pytest.mark.parametrize(
+    ("uri", "accepted"),
+    [
+        ("http://127.0.0.1/callback", True),
+        ("http://127.0.0.1:51234/callback", True),
+        ("http://localhost:51234/callback", False),
+        ("http://[::1]:51234/callback", False),
+        ("https://127.0.0.1:51234/callback", False),
+        ("http://127.0.0.1:51234/callback/", False),
+        ("http://127.0.0.1:51234/callback?x=1", False),
+        ("http://127.0.0.1:99999/callback", False),
+        ("http://127.0.0.1:/callback", False),
+        ("http://127.0.0.1.evil.example:80/callback", False),
+        ("http://127.0.0.1:80@evil.example/callback", False),
+        ("http://127.1:5000/callback", False),
+    ],
+)
+async def test_only_the_port_of_a_loopback_redirect_may_vary(broker: BrokerUnderTest, uri: str, accepted: bool):  # noqa: FBT001
+    """Security rule C2, RFC 8252 section 7.3."""
+    page = await broker.browser().authorize(client_id="native", redirect_uri=uri)
+    assert page.status_code == (200 if accepted else 400)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"response_type": None}, "invalid_request"),
+        ({"response_type": "token"}, "unsupported_response_type"),
+        ({"response_type": "code id_token"}, "unsupported_response_type"),
+        ({"response_mode": "fragment"}, "invalid_request"),
+        ({"response_mode": "form_post"}, "invalid_request"),
+        ({"code_challenge": None}, "invalid_request"),
+        ({"code_challenge": "short"}, "invalid_request"),
+        ({"code_challenge": CHALLENGE + "="}, "invalid_request"),
+        ({"code_challenge": "\u00e9" * 43}, "invalid_request"),
+        ({"code_challenge_method": None}, "invalid_request"),
+        ({"code_challenge_method": "plain"}, "invalid_request"),
+        ({"code_challenge_method": "s256"}, "invalid_request"),
+        ({"resource": "https://other.example.com/mcp"}, "invalid_target"),
+        ({"resource": "/mcp"}, "invalid_target"),
+        ({"resource": FILES.url + "#x"}, "invalid_target"),
+        ({"resource": None}, "invalid_target"),
+        ({"request": "eyJ.e.x"}, "request_not_supported"),
+        ({"request_uri": "https://evil.example/r"}, "request_not_supported"),
+        ({"authorization_details": "[]"}, "invalid_request"),
+        ({"prompt": "none"}, "interaction_required"),
+        ({"max_age": "soon"}, "invalid_request"),
+        ({"max_age": "-1"}, "invalid_request"),
+        ({"scope": "files:read \u00e9"}, "invalid_scope"),
+    ],
+    ids=str,
+)
+async def test_other_faults_travel_to_a_trusted_client(broker: BrokerUnderTest, changes: dict[str, str], error: str):
+    """RFC 6749 section 4.1.2.1; security rules C6, C7, C9, C11, C12: with state and the exact issuer."""
+    answer = await broker.browser().authorize(**changes)
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith(TRUSTED.redirect_uris[0] + "?")
+    query = query_of(answer)
+    assert (query["error"], query["state"], query["iss"]) == (error, "client-state-0123456789", ISSUER)
+
+
+@pytest.mark.parametrize(
+    "name", ["client_id", "redirect_uri", "state", "scope", "code_challenge", "code_challenge_method", "response_type", "prompt"]
+)
+async def test_a_repeated_parameter_is_refused(broker: BrokerUnderTest, name: str):
+    """RFC 6749 section 3.1; security rule C8."""
+    answer = await broker.browser().open(broker.authorize_url(scope="files:read", prompt="login") + f"&{name}=x", **HTML)
+    assert answer.status_code == 400
+
+
+async def test_resource_may_repeat_but_name_only_one_target(broker: BrokerUnderTest):
+    """RFC 8707 section 2; security rules C8, C11."""
+    twice = await broker.browser().open(broker.authorize_url() + "&resource=" + quote(FILES.url))
+    assert twice.status_code == 200
+    two = await broker.browser().open(broker.authorize_url() + "&resource=" + quote(MAIL.url))
+    assert query_of(two)["error"] == "invalid_target"
+
+
+@pytest.mark.parametrize("spelling", ["HTTPS://Files.Example.COM/mcp", "https://files.example.com:443/mcp", FILES.url + "/"])
+async def test_a_resource_is_matched_tolerantly_and_minted_as_registered(broker: BrokerUnderTest, spelling: str):
+    """Decision "resource"."""
+    page = await broker.browser().authorize(resource=spelling)
+    assert FILES.url in page.text
+
+
+async def test_request_objects_are_never_fetched(broker: BrokerUnderTest):
+    """Security rule C12: the tests refuse every socket, so a fetch would fail loudly; nothing reaches the provider either."""
+    answer = await broker.browser().authorize(request_uri="https://idp.example.com/jwks")
+    assert query_of(answer)["error"] == "request_not_supported"
+    assert broker.idp.requests == []
+
+
+STATES = ["plain", "a b+c%20d", "\u00e9\u4e2d\U0001f600", "=&?#/;:@", "x" * 4096, "line\nbreak\ttab", "'\"<>\\"]
+
+
+@pytest.mark.parametrize("state", STATES, ids=lambda s: s[:12])
+async def test_state_survives_byte_for_byte(broker: BrokerUnderTest, state: str):
+    """Security rule C16: through the seal, the provider and back."""
+    done = await broker.browser().login(state=state)
+    raw = urlsplit(done.headers["location"]).query.split("&")
+    assert [unquote(part[6:]) for part in raw if part.startswith("state=")] == [state]
+
+
+@pytest.mark.parametrize("raw", ["state=%ff%fe", "state=%00", "state=" + "x" * 5000])
+async def test_a_state_that_cannot_be_carried_is_refused(broker: BrokerUnderTest, raw: str):
+    """Security rule C16: with 400 or an error to the client, never a changed value."""
+    answer = await broker.browser().open(broker.authorize_url(state=None) + "&" + raw, **HTML)
+    assert answer.status_code in (303, 400)
+    if answer.status_code == 303:
+        assert "state" not in query_of(answer)
+
+
+async def test_state_may_be_absent(broker: BrokerUnderTest):
+    """PKCE protects; the answer then has none either."""
+    done = await broker.browser().login(state=None)
+    assert set(query_of(done)) == {"code", "iss"}
+
+
+async def test_a_stranger_gets_a_page_instead_of_an_error_redirect(broker: BrokerUnderTest):
+    """Security rule C5: open registration must not be an open redirector; prompt=none included."""
+    async with broker.http() as http:
+        made = await http.post(
+            f"{ISSUER}/register",
+            json={"redirect_uris": ["https://stranger.example/cb"], "token_endpoint_auth_method": "none"},
+        )
+    mine = {"client_id": made.json()["client_id"], "redirect_uri": "https://stranger.example/cb"}
+    for fault in ({"prompt": "none"}, {"resource": "https://other.example/"}, {"code_challenge": None}):
+        answer = await broker.browser().authorize(**mine, **fault)
+        assert answer.status_code == 400
+        assert "location" not in answer.headers
+        assert Form(answer.text).links[0].startswith("https://stranger.example/cb?error=")
+
+
+@pytest.mark.parametrize(
+    ("asked", "granted"),
+    [
+        (None, "files:read"),
+        ("files:write files:read", "files:read files:write"),
+        ("openid email profile", "files:read"),
+        ("files:write offline_access nonsense", "files:write"),
+    ],
+)
+async def test_scopes_are_of_the_resource_and_echoed(broker: BrokerUnderTest, asked: str | None, granted: str):
+    """Security rule C10; decision "scope": unknown ones dropped, none known means the defaults, offline_access never granted."""
+    code = await broker.browser().code(scope=asked)
+    tokens = (await broker.redeem(code)).json()
+    assert sorted(tokens["scope"].split()) == sorted(granted.split())
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+async def test_methods_are_what_they_should_be(broker: BrokerUnderTest, method: str):
+    """Security rule C15."""
+    async with broker.http() as http:
+        assert (await http.request(method, broker.authorize_url())).status_code == 405
+        assert (await http.get(f"{ISSUER}/consent")).status_code == 405
+        assert (await http.get(f"{ISSUER}/token")).status_code == 405
+
+
+async def test_every_redirect_after_a_post_is_a_303(broker: BrokerUnderTest):
+    """Security rule C13: a 307 would send the form to the provider."""
+    browser = broker.browser()
+    answer = await browser.answer(await browser.authorize(), "provider", "corp")
+    denied = await browser.answer(await browser.authorize(), "decision", "deny")
+    assert [answer.status_code, denied.status_code] == [303, 303]
+
+
+async def test_no_page_leaks_its_address_or_loads_from_others(broker: BrokerUnderTest):
+    """Security rule C14."""
+    browser = broker.browser()
+    page = await browser.authorize()
+    assert page.headers["referrer-policy"] == "same-origin"
+    assert "src=" not in page.text
+    assert "@import" not in page.text
+    assert "url(" not in page.text
+
+
+async def test_hints_are_passed_on_bounded_and_never_trusted(broker: BrokerUnderTest):
+    """Security rule C17: login_hint reaches the provider; it does not decide who signed in."""
+    browser = broker.browser()
+    page = await browser.authorize(login_hint="bob", acr_values="x " * 50)
+    await browser.answer(page, "provider", "corp")
+    done = await browser.login(login_hint="nobody-" + "x" * 500)
+    assert done.status_code == 303
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changes=st.dictionaries(
+        st.sampled_from(
+            [
+                *("client_id", "redirect_uri", "response_type", "code_challenge", "code_challenge_method", "resource"),
+                *("scope", "state", "prompt", "max_age", "acr_values", "response_mode", "login_hint", "unknown"),
+            ]
+        ),
+        st.text(max_size=60),
+        max_size=5,
+    )
+)
+async def test_no_input_gives_a_server_error_or_a_redirect_to_a_stranger(broker: BrokerUnderTest, changes: dict[str, str]):
+    """Bad input: every refusal is a page or the right OAuth error (the harness checks status, no-store and target)."""
+    answer = await broker.browser().authorize(**changes)
+    assert answer.status_code in (200, 303, 400)
