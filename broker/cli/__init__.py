@@ -1,1 +1,40 @@
-"""The command line: one file a command group."""
+"""The command line: one file a command group. What is slow to import waits for the command that needs it, so that help is quick."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from broker.cli import audit, clients, config, keys, migrate, secrets
+from broker.cli.context import ConfigFile, Overrides, new_group, settings_from
+
+app = new_group("An OAuth 2.1 authorization server for MCP servers: sign-in stays with your identity provider.")
+app.add_typer(config.app, name="config")
+app.add_typer(secrets.app, name="secrets")
+app.add_typer(clients.app, name="clients")
+app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
+app.command("migrate", epilog=migrate.EXAMPLE)(migrate.migrate)
+
+
+@app.command(epilog="Example: BROKER_ISSUER=https://auth.example.com mcp-broker serve --config /etc/broker.toml")
+def serve(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
+    """Serve until asked to stop (SIGTERM or Ctrl-C)."""
+    settings = settings_from(config_file, overrides)
+    from broker.cli.serve import run  # noqa: PLC0415 - imports the whole broker
+
+    raise typer.Exit(run(settings))
+
+
+@app.command(epilog="Example: mcp-broker demo --once")
+def demo(*, once: Annotated[bool, typer.Option("--once", help="Exit after the run.")] = False) -> None:
+    """Run the whole login on this machine, without any configuration."""
+    from broker.cli.demo import run  # noqa: PLC0415 - imports the whole broker
+
+    raise typer.Exit(run(once))
+
+
+def main() -> None:
+    """Run the command that the process was started with."""
+    app()

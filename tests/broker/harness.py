@@ -18,7 +18,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx2
-from broker.store.open import open_store
 
 from broker.app import Broker, create_app
 from broker.audit import Audit
@@ -26,6 +25,7 @@ from broker.clock import SystemEntropy
 from broker.model import Client, ClientSource, Resource
 from broker.settings import ProviderConfig, Settings
 from broker.store.base import Store
+from broker.store.open import open_store
 from providers.base import ProviderSettings
 from providers.http import UpstreamHttp, open_http
 from tests.providers.scripted_idp import ScriptedIdp
@@ -172,7 +172,7 @@ class Browser:
         back = await self.at_idp(await self.answer(page, "provider", provider))
         return await self.http.get(back.headers["location"])
 
-    async def code(self, **changes: str | None) -> str:
+    async def code(self, **changes: Any) -> str:
         """Log in and return the code."""
         done = await self.login(**changes)
         assert done.status_code == 303, done.text

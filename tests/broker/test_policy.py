@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -34,7 +35,7 @@ ALICE = Identity(
 UNKNOWN = replace(ALICE, groups=None, groups_unknown="claim_absent")
 
 
-def provider(**changes: object) -> ProviderConfig:
+def provider(**changes: Any) -> ProviderConfig:
     adapter = ProviderSettings(
         id="corp", type="oidc", display_name="Corp", issuer="https://idp.example.com", client_id="broker"
     )

@@ -115,11 +115,23 @@ async def test_other_faults_travel_to_a_trusted_client(broker: BrokerUnderTest, 
 
 
 @pytest.mark.parametrize(
-    "name", ["client_id", "redirect_uri", "state", "scope", "code_challenge", "code_challenge_method", "response_type", "prompt"]
+    "name",
+    [
+        "client_id",
+        "redirect_uri",
+        "state",
+        "scope",
+        "code_challenge",
+        "code_challenge_method",
+        "response_type",
+        "prompt",
+    ],
 )
 async def test_a_repeated_parameter_is_refused(broker: BrokerUnderTest, name: str):
     """RFC 6749 section 3.1; security rule C8."""
-    answer = await broker.browser().open(broker.authorize_url(scope="files:read", prompt="login") + f"&{name}=x", **HTML)
+    answer = await broker.browser().open(
+        broker.authorize_url(scope="files:read", prompt="login") + f"&{name}=x", **HTML
+    )
     assert answer.status_code == 400
 
 
@@ -131,7 +143,9 @@ async def test_resource_may_repeat_but_name_only_one_target(broker: BrokerUnderT
     assert query_of(two)["error"] == "invalid_target"
 
 
-@pytest.mark.parametrize("spelling", ["HTTPS://Files.Example.COM/mcp", "https://files.example.com:443/mcp", FILES.url + "/"])
+@pytest.mark.parametrize(
+    "spelling", ["HTTPS://Files.Example.COM/mcp", "https://files.example.com:443/mcp", FILES.url + "/"]
+)
 async def test_a_resource_is_matched_tolerantly_and_minted_as_registered(broker: BrokerUnderTest, spelling: str):
     """Decision "resource"."""
     page = await broker.browser().authorize(resource=spelling)
@@ -251,7 +265,9 @@ async def test_hints_are_passed_on_bounded_and_never_trusted(broker: BrokerUnder
         max_size=5,
     )
 )
-async def test_no_input_gives_a_server_error_or_a_redirect_to_a_stranger(broker: BrokerUnderTest, changes: dict[str, str]):
+async def test_no_input_gives_a_server_error_or_a_redirect_to_a_stranger(
+    broker: BrokerUnderTest, changes: dict[str, str]
+):
     """Bad input: every refusal is a page or the right OAuth error (the harness checks status, no-store and target)."""
     answer = await broker.browser().authorize(**changes)
     assert answer.status_code in (200, 303, 400)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx2
 import pytest
 
 from broker.model import digest
@@ -40,7 +39,15 @@ async def register(broker: BrokerUnderTest, **changes: object) -> str:
 async def test_the_page_shows_who_asks_for_what_and_where_the_answer_goes(broker: BrokerUnderTest):
     """Contract of the consent page; security rule A12."""
     page = await broker.browser().authorize(scope="files:read files:write")
-    for words in ("Trusted App", "Files", FILES.url, "Read your files", "Change your files", "trusted.example.com", "openid"):
+    for words in (
+        "Trusted App",
+        "Files",
+        FILES.url,
+        "Read your files",
+        "Change your files",
+        "trusted.example.com",
+        "openid",
+    ):
         assert words in page.text
     form = Form(page.text)
     assert form.action == f"{ISSUER}/consent"
@@ -145,7 +152,9 @@ async def test_only_a_urlencoded_body_is_read(broker: BrokerUnderTest):
     browser = broker.browser()
     form = Form((await browser.authorize()).text)
     fields = {**form.fields, "provider": "corp"}
-    multipart = await browser.http.post(form.action, files={k: (None, v) for k, v in fields.items()}, headers=SAME_ORIGIN)
+    multipart = await browser.http.post(
+        form.action, files={k: (None, v) for k, v in fields.items()}, headers=SAME_ORIGIN
+    )
     as_json = await browser.http.post(form.action, json=fields, headers=SAME_ORIGIN)
     in_query = await browser.http.post(form.action, params=fields, headers=SAME_ORIGIN)
     assert [multipart.status_code, as_json.status_code, in_query.status_code] == [400, 400, 400]
@@ -456,7 +465,8 @@ async def test_malformed_cookies_count_as_absent(broker: BrokerUnderTest):
             b"\xff\xfe=;;;===",
             "__Host-broker-session",
         ):
-            page: httpx2.Response = await http.get(broker.authorize_url(), headers={"cookie": header})
+            raw = header if isinstance(header, bytes) else header.encode()
+            page = await http.get(broker.authorize_url(), headers={b"cookie": raw})
             assert page.status_code == 200
             assert ("provider", "corp") in Form(page.text).buttons
         page = await http.get(broker.authorize_url(), headers={"cookie": f" \t__Host-broker-session={session}"})

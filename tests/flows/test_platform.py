@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx2
@@ -37,7 +38,7 @@ PATHS = [
 async def test_urls_come_from_settings_whatever_host_says(tmp_path: Path, host: str):
     """Security rule G1: not bound to loopback, the document names the issuer; bound to it, a foreign Host is a 421."""
     headers = {"host": host, "x-forwarded-host": host, "forwarded": f"host={host}"}
-    async with running(tmp_path, bind=Address("0.0.0.0", 8080)) as broker, broker.http() as http:
+    async with running(tmp_path, bind=Address("0.0.0.0", 8080)) as broker, broker.http() as http:  # noqa: S104 - nothing is bound
         document = (await http.get(f"{ISSUER}/.well-known/oauth-authorization-server", headers=headers)).text
         assert "evil" not in document
         assert json.loads(document)["issuer"] == ISSUER
@@ -114,7 +115,7 @@ async def test_bodies_are_limited_before_they_are_buffered(broker: BrokerUnderTe
     """Security rule G5: by the declared length, and by what really comes."""
     read = 0
 
-    async def endless():
+    async def endless() -> AsyncIterator[bytes]:
         nonlocal read
         for _ in range(1000):
             read += 8192
@@ -149,7 +150,7 @@ async def test_forms_are_bounded_and_urlencoded_only(broker: BrokerUnderTest):
 
 async def test_a_log_line_is_one_line_whatever_comes_in(broker: BrokerUnderTest):
     """Security rule G7."""
-    nasty = "x\r\n{\"event\":\"forged\"}\x1b[31m\u2028\u0085\x00"
+    nasty = 'x\r\n{"event":"forged"}\x1b[31m\u2028\u0085\x00'
     async with broker.http() as http:
         await http.get(f"{ISSUER}/nothing%0a%0d%1b", params={"x": nasty})
         await http.post(f"{ISSUER}/token", data={"grant_type": nasty.replace("\x00", ""), "client_id": "trusted"})
@@ -205,7 +206,7 @@ async def test_slow_clients_slow_nobody_else(broker: BrokerUnderTest):
     """Security rule G14: fifty bodies that never end do not hold up anybody's answer."""
     stop = asyncio.Event()
 
-    async def dripping():
+    async def dripping() -> AsyncIterator[bytes]:
         yield b"grant_type="
         await stop.wait()
 
