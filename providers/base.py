@@ -135,7 +135,9 @@ class RefreshesIdentity(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSettings:
-    """What every adapter is configured with. `recheck_interval` in seconds, `timeout` in seconds for one request.
+    """What every adapter is configured with. `recheck_interval` in seconds; `timeout` in seconds for one call of the adapter.
+
+    All requests that the call makes share the `timeout`, so that a person waits no longer than that.
 
     `options` holds the settings that only this type takes, by lower-case name (`base_url`, `groups_claim`, ...), as text.
     """

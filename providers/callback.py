@@ -30,7 +30,8 @@ _FAULTS = {
 def check(callback: Callback, request: UpstreamRequest, issuer: str) -> str:
     """Return the code of a response that is for this login and from this issuer; raises UpstreamError for every other."""
     params = callback.params
-    if not hmac.compare_digest(params.get("state", "").encode(), request.state.encode()):
+    state = params.get("state", "").encode(errors="surrogatepass")
+    if not hmac.compare_digest(state, request.state.encode()):
         raise UpstreamError(Fault.PROTOCOL, "callback_state")
     if params.get("iss", issuer) != issuer:  # mix-up: no token request is made to anyone
         raise UpstreamError(Fault.PROTOCOL, "callback_issuer")

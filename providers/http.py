@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -101,6 +101,18 @@ class UpstreamHttp:
             if self._observe is not None:
                 self._observe(operation, clock() - started)
         raise failure  # outside the handlers, so that it carries no upstream exception as its context
+
+
+@contextlib.asynccontextmanager
+async def deadline(seconds: float) -> AsyncIterator[None]:
+    """Bound several requests together; raises UpstreamError when they take longer than `seconds`."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+            return
+    except TimeoutError:
+        pass
+    raise UpstreamError(Fault.TRANSIENT, "timeout")
 
 
 def open_http(

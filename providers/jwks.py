@@ -92,9 +92,10 @@ def import_keys(jwk_set: Mapping[str, Any]) -> tuple[VerificationKey, ...]:
 
 def _import_key(jwk: Mapping[str, Any]) -> VerificationKey | None:
     """Return one key, or None when it is not for verifying signatures, not public, weak, or broken."""
+    jwk = {name: value for name, value in jwk.items() if value is not None}  # some servers write null for absent
     algorithms = _algorithms(jwk)
     kid = jwk.get("kid")
-    if not algorithms or not isinstance(kid, str | None):
+    if not algorithms or not (kid is None or isinstance(kid, str)):
         return None
     try:
         return VerificationKey(kid=kid, algorithms=algorithms, key=_public_key(jwk))

@@ -25,7 +25,7 @@ from providers.base import (
 )
 from providers.claims import VerifiedClaims
 from providers.discovery import Metadata
-from providers.http import UpstreamHttp, document
+from providers.http import UpstreamHttp, deadline, document
 from providers.jwks import KeySource
 from providers.kept import Kept
 from providers.options import Preset, read_options
@@ -54,7 +54,8 @@ class OpenIdProvider:
 
     async def authorization_url(self, request: UpstreamRequest) -> str:
         """Return where to send the browser (Core section 3.1.2.1); raises UpstreamError while there is no metadata."""
-        endpoint = (await self._metadata.get()).authorization_endpoint
+        async with deadline(self._settings.timeout):
+            endpoint = (await self._metadata.get()).authorization_endpoint
         wanted = {
             "response_type": "code",
             "client_id": self._settings.client_id,
@@ -75,12 +76,15 @@ class OpenIdProvider:
     async def identify(self, callback: Callback, request: UpstreamRequest) -> UpstreamIdentity:
         """Return the person, fully verified; raises UpstreamError (security rules B1, B4 to B6, B10, B11)."""
         code = authorization_response.check(callback, request, self._settings.issuer)
-        metadata = await self._metadata.get()
-        required = metadata.iss_in_response if self._options.require_iss is None else self._options.require_iss
-        authorization_response.check_issuer_present(callback, required=required)
-        tokens = await self._redeem(metadata, request, code)
-        claims = await self._verify(metadata, request, tokens)
-        return await self._identity(metadata, tokens, claims)
+        async with deadline(self._settings.timeout):
+            metadata = await self._metadata.get()
+            authorization_response.check_issuer_present(callback, required=self._requires_iss(metadata))
+            tokens = await self._redeem(metadata, request, code)
+            claims = await self._verify(metadata, request, tokens)
+            return await self._identity(metadata, tokens, claims)
+
+    def _requires_iss(self, metadata: Metadata) -> bool:
+        return metadata.iss_in_response if self._options.require_iss is None else self._options.require_iss
 
     async def _redeem(self, metadata: Metadata, request: UpstreamRequest, code: str) -> UpstreamTokens:
         redemption = build_token_request(self._settings, metadata, request, code)
@@ -105,8 +109,9 @@ class OpenIdProvider:
 
     async def _identity(self, metadata: Metadata, tokens: UpstreamTokens, claims: VerifiedClaims) -> UpstreamIdentity:
         sources, absent = [claims], "claim_absent"
-        if userinfo.is_wanted(self._options.userinfo, claims, self._options.groups, self.scopes):
-            told = await self._ask_userinfo(metadata.userinfo_endpoint, tokens, claims)
+        endpoint = self._userinfo_endpoint(metadata, claims)
+        if endpoint is not None:
+            told = await self._ask_userinfo(endpoint, tokens, claims)
             if told is None:
                 absent = "userinfo_refused"
             else:
@@ -128,20 +133,23 @@ class OpenIdProvider:
             tokens=tokens,
         )
 
-    async def _ask_userinfo(
-        self, endpoint: str | None, tokens: UpstreamTokens, claims: VerifiedClaims
-    ) -> VerifiedClaims | None:
-        """Return what UserInfo says of the ID token's person; None when it says nothing and need not."""
-        required = self._options.userinfo == "always"
-        if endpoint is None:
-            if required:
-                raise UpstreamError(Fault.OPERATOR, "userinfo_absent")
+    def _userinfo_endpoint(self, metadata: Metadata, claims: VerifiedClaims) -> str | None:
+        """Return where to ask for more, None when there is no need or no such place."""
+        if not userinfo.is_wanted(self._options.userinfo, claims, self._options.groups, self.scopes):
             return None
+        if metadata.userinfo_endpoint is None and self._options.userinfo == "always":
+            raise UpstreamError(Fault.OPERATOR, "userinfo_absent")
+        return metadata.userinfo_endpoint
+
+    async def _ask_userinfo(
+        self, endpoint: str, tokens: UpstreamTokens, claims: VerifiedClaims
+    ) -> VerifiedClaims | None:
+        """Return what UserInfo says of the ID token's person; None when it is closed to us and need not be open."""
         response = await self._http.get_json(
             endpoint, operation="userinfo", authorization=f"Bearer {tokens.access_token}", accept=userinfo.ACCEPT
         )
         if userinfo.is_refused(response):
-            if required:
+            if self._options.userinfo == "always":
                 raise UpstreamError(Fault.OPERATOR, "userinfo_refused")
             return None
         if userinfo.is_signed(response):

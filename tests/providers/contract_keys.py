@@ -73,3 +73,15 @@ async def test_keys_serve_on_while_the_provider_cannot_publish_them(case: Case) 
     assert (await case.sign_in()).subject == "u-alice"
     case.clock.value += 30
     await case.is_refused("jwks_unavailable", Fault.TRANSIENT)
+
+
+async def test_a_set_without_a_usable_key_is_refused_and_the_last_good_one_kept(case: Case) -> None:
+    """Security rule B8."""
+    case.idp.faults.key["use"] = "enc"
+    await case.is_refused("jwks_unusable")
+    case.idp.faults.key.clear()
+    case.clock.value += 2
+    await case.sign_in()
+    case.idp.faults.key["use"] = "enc"
+    case.clock.value += 3600
+    assert (await case.sign_in()).subject == "u-alice"

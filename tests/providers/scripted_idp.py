@@ -93,6 +93,7 @@ class ScriptedIdp:
         self.requests: list[Call] = []
         self.families = {"RSA", "P-256"}
         self.generation = 0
+        self.published_keys()  # making a key takes longer than some time limits
         self._logins: dict[str, _Login] = {}  # by code
         self._tokens: dict[str, Person] = {}  # by access token
         path = urlsplit(issuer).path.removesuffix("/")

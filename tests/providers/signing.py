@@ -25,9 +25,13 @@ def family_of(alg: str) -> str:
     return _FAMILIES.get(alg, "RSA")
 
 
-@functools.cache
 def key_of(family: str, generation: int = 0) -> SigningKey:
     """Return the key of a family (`RSA`, a curve) and generation: made once in a test run."""
+    return _made(family, generation)
+
+
+@functools.cache
+def _made(family: str, _generation: int) -> SigningKey:
     if family == "RSA":
         return RSAKey.generate_key(2048)
     if family == "Ed25519":
