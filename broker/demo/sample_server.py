@@ -48,7 +48,6 @@ def create_server(issuer: str, resource: str) -> ASGIApp:
         resource=resource,
         scopes=["notes:read"],
         tool_scopes={"add_note": ["notes:write"]},
-        name=NAME,
     )
     # Clients that run in a browser (the Inspector) call from another port of this machine.
     return CORSMiddleware(

@@ -129,7 +129,7 @@ def verify(unverified: Unverified, key: VerifyingKey) -> bytes:
 def import_keys(document: Mapping[str, Any]) -> dict[str, VerifyingKey]:
     """Return the usable keys of a JWK set by `kid`; a `kid` that several usable keys share names none of them.
 
-    Unusable keys are left out: one of them never spoils the set (rule B8). Raises JwsRefused when it is not a set at all.
+    Unusable keys are left out: one of them never spoils the set. Raises JwsRefused when it is not a set at all.
     """
     members = document.get("keys")
     if not isinstance(members, list):

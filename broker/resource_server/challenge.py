@@ -27,9 +27,7 @@ _URL = re.compile(r"https?://[\x21\x23-\x5b\x5d-\x7e]+")  # fits into a quoted s
 class Challenge:
     """One resource: its metadata document, and its 401, 403 and 503."""
 
-    def __init__(
-        self, *, issuer: str, resource: str, scopes: Sequence[str], all_scopes: Iterable[str], name: str | None
-    ) -> None:
+    def __init__(self, *, issuer: str, resource: str, scopes: Sequence[str], all_scopes: Iterable[str]) -> None:
         """`scopes` is what every request needs, `all_scopes` what any request may need; raises ValueError on a setting that is wrong."""
         for url in (issuer, resource):
             if not _URL.fullmatch(url) or urlsplit(url).fragment or not urlsplit(url).hostname:
@@ -48,7 +46,6 @@ class Challenge:
             "authorization_servers": [issuer],  # byte for byte: clients compare it with the issuer's own metadata
             "bearer_methods_supported": ["header"],
             **({"scopes_supported": supported} if supported else {}),
-            **({"resource_name": name} if name else {}),
         }
         self._document = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 

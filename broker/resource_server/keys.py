@@ -1,6 +1,6 @@
 """The issuer's public keys as a resource server keeps them (RFC 8414 discovery, RFC 7517 sets).
 
-Loaded when first needed, again every five minutes, and at most once in 30 s because of a `kid` nobody knows (rule B8). One load at a
+Loaded when first needed, again every five minutes, and at most once in 30 s because of a `kid` nobody knows. One load at a
 time; while the issuer is unreachable the last good keys stay. Keys that the issuer withdrew are gone with the next load.
 """
 

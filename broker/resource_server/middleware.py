@@ -31,8 +31,7 @@ class ProtectedResourceMiddleware:
     """Lets only good access tokens of `issuer` for `resource` through to `app`.
 
     Parameters: `scopes` is what every request needs; `tool_scopes` what a call of that tool needs besides; `public` are exact paths
-    that need no token (a health probe); `name` is shown to people; `verifier` replaces the one made from issuer and resource;
-    `max_body` in bytes, with `tool_scopes` only.
+    that need no token (a health probe); `verifier` replaces the one made from issuer and resource.
     The application finds the person in `scope["user"]` (the MCP SDK's AuthenticatedUser, so `get_access_token()` works in tools),
     the scopes in `scope["auth"]` and the claims in `scope["state"]["claims"]`. Raises ValueError on a setting that is wrong.
     """
@@ -46,18 +45,15 @@ class ProtectedResourceMiddleware:
         scopes: Sequence[str] = (),
         tool_scopes: Mapping[str, Sequence[str]] | None = None,
         public: Collection[str] = (),
-        name: str | None = None,
         verifier: BrokerTokenVerifier | None = None,
-        max_body: int = MAX_BODY,
     ) -> None:
         """Prepare every answer; nothing is fetched before the first token."""
         self._app = app
         self._tool_scopes = {tool: without_offline(needed) for tool, needed in (tool_scopes or {}).items()}
         every = [word for needed in self._tool_scopes.values() for word in needed]
-        self._challenge = Challenge(issuer=issuer, resource=resource, scopes=scopes, all_scopes=every, name=name)
+        self._challenge = Challenge(issuer=issuer, resource=resource, scopes=scopes, all_scopes=every)
         self._public = frozenset(public)
         self._verifier = verifier or BrokerTokenVerifier(issuer, resource)
-        self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or hand on to the application."""
@@ -81,7 +77,7 @@ class ProtectedResourceMiddleware:
             needed: set[str] = set()
             if self._tool_scopes:
                 try:
-                    body = await calls.read_body(scope, receive, limit=self._max_body)
+                    body = await calls.read_body(scope, receive, limit=MAX_BODY)
                     tools = calls.tools_called(body)
                 except calls.Unreadable as error:
                     await self._challenge.bad_request(error.status)(scope, receive, send)

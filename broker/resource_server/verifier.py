@@ -40,7 +40,7 @@ class BrokerTokenVerifier:
 
     Parameters: `token_typ` is `at+jwt`, or `JWT` where the resource is configured so; `http` fetches the issuer's metadata and keys
     (default: a client of its own, TLS by the system's certificates); `cache_size` tokens are remembered as verified.
-    Sources: RFC 9068 section 4; RFC 8414 for the keys. It works with asyncio and trio.
+    Sources: RFC 9068 section 4; RFC 8414 for the keys.
     """
 
     def __init__(

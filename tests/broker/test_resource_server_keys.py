@@ -1,4 +1,4 @@
-"""How a resource server keeps the issuer's keys: discovery, rotation, cool-down, outages (rules B8, F3)."""
+"""How a resource server keeps the issuer's keys: discovery, rotation, cool-down, outages (rule F3)."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_a_new_key_is_found_at_once_and_no_request_fails_during_rotation(
 
 
 async def test_unknown_key_ids_cause_one_load_in_thirty_seconds(issuer: Issuer, verifier: BrokerTokenVerifier) -> None:
-    """Security rule B8, at the resource server."""
+    """Garbage key ids cannot make a resource server hammer the issuer."""
     assert await verifier.verify_token(issuer.token()) is not None
     assert issuer.key_fetches == 1
 
@@ -188,7 +188,7 @@ async def test_an_answer_that_is_no_metadata_gives_no_keys(clock: ManualClock, a
 
 
 async def test_one_unusable_key_never_spoils_the_set(issuer: Issuer, verifier: BrokerTokenVerifier) -> None:
-    """Security rule B8, at the resource server."""
+    """RFC 7517 section 5: members that are not understood are left out."""
     good = public(key_of("RS256"))
     issuer.published = [
         None,

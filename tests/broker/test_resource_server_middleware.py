@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from broker.resource_server import BrokerTokenVerifier, ProtectedResourceMiddleware
+from broker.resource_server.middleware import MAX_BODY
 from tests.broker.resource_issuer import ISSUER, RESOURCE, Issuer, ManualClock
 
 METADATA = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"
@@ -69,9 +70,7 @@ def guarded(issuer: Issuer, application: Application) -> ProtectedResourceMiddle
         scopes=["notes:read", "offline_access"],
         tool_scopes={"add_note": ["notes:write"], "purge": ["notes:write", "notes:admin", "offline_access"]},
         public=["/healthz"],
-        name="Notes",
         verifier=BrokerTokenVerifier(ISSUER, RESOURCE, http=issuer.http, clock=issuer.clock),
-        max_body=10_000,
     )
 
 
@@ -92,7 +91,7 @@ def bearer(token: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("path", ["/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-protected-resource"])
 async def test_the_metadata_names_the_issuer_byte_for_byte(client: httpx2.AsyncClient, path: str) -> None:
-    """RFC 9728 section 3; MCP authorization, D4 and P5: no offline_access; readable from any web page."""
+    """RFC 9728 section 3; no offline_access (MCP authorization, refresh tokens); readable from any web page."""
     answer = await client.get(path)
 
     assert answer.status_code == 200
@@ -101,7 +100,6 @@ async def test_the_metadata_names_the_issuer_byte_for_byte(client: httpx2.AsyncC
         "authorization_servers": [ISSUER],
         "bearer_methods_supported": ["header"],
         "scopes_supported": ["notes:read", "notes:write", "notes:admin"],
-        "resource_name": "Notes",
     }
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["access-control-allow-origin"] == "*"
@@ -213,7 +211,7 @@ async def test_a_missing_base_scope_is_a_403_that_starts_a_step_up(issuer: Issue
 async def test_a_tool_call_needs_its_tools_scopes_all_named_at_once(
     issuer: Issuer, client: httpx2.AsyncClient, application: Application
 ) -> None:
-    """Mcp.md section 6.2: 403 carries `scope` and `resource_metadata`, all required scopes at once."""
+    """MCP authorization, scope challenge: 403 carries `scope` and `resource_metadata`, all required scopes at once."""
     reader = bearer(issuer.token(scope="notes:read"))
 
     assert (await client.post("/mcp", json=call("list_notes"), headers=reader)).status_code == 200
@@ -279,11 +277,11 @@ async def test_a_compressed_or_oversized_body_reaches_nobody(
 ) -> None:
     """Security rule G5: bounded before it is buffered."""
     headers = bearer(issuer.token())
-    content = b'{"method":"tools/list","pad":"' + b"x" * 10_000 + b'"}'
+    content = b'{"method":"tools/list","pad":"' + b"x" * MAX_BODY + b'"}'
 
     async def chunks() -> AsyncIterator[bytes]:
-        for start in range(0, len(content), 1000):
-            yield content[start : start + 1000]
+        for start in range(0, len(content), 1_000_000):
+            yield content[start : start + 1_000_000]
 
     assert (
         await client.post("/mcp", content=b"{}", headers={**headers, "content-encoding": "gzip"})

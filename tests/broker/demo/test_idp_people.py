@@ -10,10 +10,12 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
+from broker.resource_server import BrokerTokenVerifier
 from providers.base import Callback, ProviderSettings, UpstreamRequest
 from providers.http import open_http
 from providers.registry import build
 from tests.broker.demo.browsing import CALLBACK, CLIENT, ISSUER, VERIFIER, World, answer
+from tests.broker.resource_issuer import RESOURCE, Issuer
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ async def test_switches_are_not_for_other_sites_nor_for_nobody(world: World) -> 
 
 
 async def test_a_disabled_person_is_out(world: World) -> None:
-    """What rule B16 needs of an identity provider."""
+    """Nothing more is issued, and what was issued is answered no more."""
     tokens = await world.tokens("bob")
 
     await switch(world, "bob", groups="sales", groups_claim="yes", disabled="yes")
@@ -166,7 +168,7 @@ async def test_a_logout_without_a_good_hint_asks_and_never_redirects(world: Worl
 
 
 async def test_the_brokers_own_adapter_signs_alice_in(world: World) -> None:
-    """Security rules B1, B4, B5, B6: everything the adapter verifies is there to be verified."""
+    """OpenID Connect Core section 3.1.3.7: everything the adapter verifies is there to be verified."""
     settings = ProviderSettings(
         id="demo",
         type="oidc",
@@ -196,3 +198,21 @@ async def test_the_brokers_own_adapter_signs_alice_in(world: World) -> None:
     assert identity.tokens is not None
     assert identity.tokens.refresh_token
     await http.aclose()
+
+
+async def test_what_this_provider_issues_is_worthless_at_an_mcp_server_and_the_brokers_is_worthless_here(
+    world: World,
+) -> None:
+    """Security rule F8."""
+    upstream = await world.tokens("alice")
+    broker = Issuer(world.clock)
+    verifier = BrokerTokenVerifier(ISSUER, RESOURCE, http=world.http, clock=world.clock)
+    trusting = BrokerTokenVerifier(broker.issuer, RESOURCE, http=broker.http, clock=world.clock)
+    ours = broker.token()
+    assert await trusting.verify_token(ours) is not None
+
+    for token in (upstream["id_token"], upstream["access_token"], upstream["refresh_token"]):
+        assert await trusting.verify_token(token) is None
+        assert await verifier.verify_token(token) is None
+    assert (await world.http.get("/userinfo", headers=bearer({"access_token": ours}))).status_code == 401
+    assert (await world.refresh(ours)).json()["error"] == "invalid_grant"
