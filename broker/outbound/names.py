@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 from collections.abc import Awaitable, Callable
@@ -46,7 +47,7 @@ class NameResolver:
                 found = None
             finally:
                 self._places.release()
-                if not loop.is_closed():
+                with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
                     loop.call_soon_threadsafe(settle, found)
 
         threading.Thread(target=run, name="broker-names", daemon=True).start()

@@ -14,12 +14,16 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from broker.outbound import FetchFailed, GuardedFetcher
+
 NAME = "client.example"
+SOURCE = "192.0.2.1"
 Script = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -148,3 +152,10 @@ class Names:
         if not self.answers:
             raise OSError("no such name")
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+async def word(fetcher: GuardedFetcher, url: str, max_bytes: int = 5120) -> str:
+    """Return why a fetch failed."""
+    with pytest.raises(FetchFailed) as failed:
+        await fetcher.fetch(url, source=SOURCE, max_bytes=max_bytes)
+    return failed.value.word

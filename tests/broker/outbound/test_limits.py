@@ -13,10 +13,8 @@ from broker.outbound import limiter as limits
 from broker.outbound.limiter import Limiter
 from broker.outbound.names import MOST_LOOKUPS, NameResolver, system_addresses
 from broker.settings import Rate, Settings
-from tests.broker.outbound.stranger import Names, Stranger, answer
+from tests.broker.outbound.stranger import SOURCE, Names, Stranger, answer
 from tests.broker.resource_issuer import ManualClock
-
-SOURCE = "192.0.2.1"
 
 
 async def test_whoever_asks_meanwhile_shares_one_fetch(server: Stranger, fetcher: GuardedFetcher) -> None:
