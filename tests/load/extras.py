@@ -1,0 +1,182 @@
+"""What is no ratio of two servers: start, memory, the verifier's cache, a slow disk, PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import shutil
+import statistics
+import subprocess
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from broker.resource_server import BrokerTokenVerifier
+from tests.e2e.processes import free_port
+from tests.load import dialects
+from tests.load.drive import Cell, Operation, repeat
+from tests.load.figures import Target, rate_ratio, scaled, summarise
+from tests.load.machine import Server, resident
+from tests.load.plan import GROUPED, IN_PLACE, raw_operation
+from tests.load.report import Figure
+from tests.load.systems import System
+from tests.load.wire import Connection
+from tests.load.workload import CONNECTIONS, RESOURCE
+
+MEGABYTE = 1e6
+HUNDRED_THOUSAND = 100_000
+GIVE_UP = 60  # seconds
+SLOW_AT_MOST = 500  # commits a second when each takes 2 ms: more, and the simulation did not work
+
+
+@asynccontextmanager
+async def running_broker(folder: Path, upstream: Server, *, name: str, **more: str) -> AsyncIterator[System]:
+    """Start a broker with a database of its own and connect to it, for the length of a block."""
+    server = await asyncio.to_thread(dialects.start_broker, folder, upstream, name=name, **more)
+    try:
+        system = await System.connected(server, dialects.OurDialect(server.origin))
+        try:
+            yield system
+        finally:
+            system.close()
+    finally:
+        server.process.stop()
+
+
+def start(folder: Path, upstream: Server, times: int) -> list[Figure]:
+    """Measure from the process's start to its first 200: with a new database (keys are made) and with that database again."""
+    new: list[float] = []
+    again: list[float] = []
+    for number in range(times):
+        environment = dialects.broker_environment(folder, free_port(), upstream)
+        new.append(_until_first_answer(folder, environment, f"new-{number}"))
+        again.append(_until_first_answer(folder, environment, f"again-{number}"))
+    note = f"median of {times}; serve and its imports, on the server's core"
+    target = Target(2, at_most=True)
+    return [
+        Figure(
+            name="start to first 200, new database", value=statistics.median(new), unit="s", target=target, note=note
+        ),
+        Figure(name="start to first 200, again", value=statistics.median(again), unit="s", target=target, note=note),
+    ]
+
+
+def _until_first_answer(folder: Path, environment: Mapping[str, str], name: str) -> float:
+    began = time.perf_counter()
+    server = dialects.launch_broker(folder, environment, name=name)
+    try:
+        while not _answers(server.port):
+            if time.perf_counter() - began > GIVE_UP or server.process.exit_status is not None:
+                raise RuntimeError(f"{server.name} did not start:\n{server.process.written()[-2000:]}")
+            time.sleep(0.005)
+        return time.perf_counter() - began
+    finally:
+        server.process.stop()
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/.well-known/oauth-authorization-server")
+        return connection.getresponse().status == http.client.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+async def memory(folder: Path, upstream: Server, *, registrations: int, refreshes: int) -> list[Figure]:
+    """Measure resident memory idle, and what many registrations and refreshes add once caches are warm."""
+    server = await asyncio.to_thread(dialects.start_broker, folder, upstream, name="memory")
+    try:
+        await asyncio.sleep(1)
+        idle = resident(server.pid)
+        system = await System.connected(server, dialects.OurDialect(server.origin))
+        by_clients = await _growth(system, system.register(), registrations)
+        await system.begin_chains(RESOURCE, 8)
+        by_refreshes = await _growth(system, system.refresh(RESOURCE), refreshes)
+        system.close()
+    finally:
+        server.process.stop()
+    return [
+        Figure(name="resident memory, idle", value=idle / MEGABYTE, unit="MB", target=Target(120, 100, at_most=True)),
+        Figure(
+            name="memory per 100,000 registered clients",
+            value=by_clients / MEGABYTE,
+            unit="MB",
+            target=Target(30, at_most=True),
+            note=f"scaled from {registrations:,}",
+        ),
+        Figure(
+            name="memory per 100,000 refreshes",
+            value=by_refreshes / MEGABYTE,
+            unit="MB",
+            target=Target(5, at_most=True),
+            note=f"scaled from {refreshes:,}",
+        ),
+    ]
+
+
+async def _growth(system: System, operation: Operation, times: int) -> float:
+    """Return bytes per hundred thousand; a third of the work comes before the first look, so that caches have their size."""
+    await repeat(operation, times=times // 3, workers=CONNECTIONS)
+    before = resident(system.server.pid)
+    await repeat(operation, times=times, workers=CONNECTIONS)
+    return scaled(before, resident(system.server.pid), times, HUNDRED_THOUSAND)
+
+
+async def verifier(system: System, seconds: float) -> list[Figure]:
+    """Measure calls of the resource server's verifier with a token that it has seen before."""
+    token = await system.access_token(RESOURCE)
+    checked = BrokerTokenVerifier(system.server.origin, RESOURCE)
+    if await checked.verify_token(token) is None:
+        raise RuntimeError("the verifier refused a good token")
+    rates = []
+    for _ in range(3):
+        calls, began = 0, time.perf_counter()
+        while (elapsed := time.perf_counter() - began) < seconds:
+            for _ in range(200):
+                await checked.verify_token(token)
+            calls += 200
+        rates.append(calls / elapsed)
+    return [
+        Figure(
+            name="verifier, token seen before",
+            value=statistics.median(rates),
+            unit="calls/s",
+            target=Target(100_000),
+            note="one process, on the generator's core",
+        )
+    ]
+
+
+async def slow_disk(folder: Path, upstream: Server, *, rounds: int, seconds: float) -> list[Figure]:
+    """Measure refreshes where an fsync takes 2 ms: the process sleeps in it, without computing, as it would on such a disk."""
+    name, target = "refresh with fsync of 2 ms, against a commit for each request", Target(5, 7)
+    compiler = shutil.which("cc")
+    if compiler is None:
+        return [Figure(name=name, value=None, unit="ratio", target=target, note="needs a C compiler (cc)")]
+    shim = folder / "slow_fsync.so"
+    source = Path(__file__).with_name("slow_fsync.c")
+    subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True)  # noqa: ASYNC221 - nothing else runs
+    raw = dialects.start_limit(folder, preload=shim)
+    try:
+        connections = [Connection(raw.port) for _ in range(CONNECTIONS)]
+        each = Cell(raw_operation(connections, IN_PLACE), pid=raw.pid, workers=CONNECTIONS)
+        grouped = Cell(raw_operation(connections, GROUPED), pid=raw.pid, workers=CONNECTIONS)
+        async with running_broker(folder, upstream, name="slow-disk", LD_PRELOAD=str(shim)) as system:
+            await system.begin_chains(RESOURCE, 4)
+            ours = Cell(system.refresh(RESOURCE), pid=system.server.pid, workers=CONNECTIONS)
+            for cell in (each, grouped, ours):
+                await cell.warm_up(seconds / 2, stock=0)
+            for _ in range(rounds):
+                for cell in (each, grouped, ours):
+                    await cell.round(seconds)
+    finally:
+        raw.process.stop()
+    rates = [summarise(cell.samples).rate for cell in (each, grouped, ours)]
+    if rates[0] > SLOW_AT_MOST:
+        return [Figure(name=name, value=None, unit="ratio", target=target, note=f"no effect: {rates[0]:.0f} commits/s")]
+    note = f"a commit each {rates[0]:,.0f}/s, raw grouped {rates[1]:,.0f}/s, ours {rates[2]:,.0f}/s"
+    return [Figure(name=name, value=rate_ratio(ours.samples, each.samples), unit="ratio", target=target, note=note)]
