@@ -38,14 +38,12 @@ class Event(StrEnum):
     CODE_ISSUED = "code.issued"
     CODE_REPLAYED = "code.replayed"
     CODE_SOURCE_CHANGED = "code.source_changed"
-    CONSENT_APPROVED = "consent.approved"
     CONSENT_DENIED = "consent.denied"
     GRANT_REVOKED = "grant.revoked"
     KEY_CREATED = "key.created"
     KEY_GONE = "key.gone"
     KEY_RETIRED = "key.retired"
     LOGIN_FAILED = "login.failed"
-    LOGIN_FINISHED = "login.finished"
     LOGIN_REFUSED = "login.refused"
     LOGIN_STARTED = "login.started"
     SESSION_ENDED = "session.ended"
@@ -55,6 +53,7 @@ class Event(StrEnum):
     TOKEN_REFRESH_REFUSED = "token.refresh_refused"  # noqa: S105
     TOKEN_REFRESH_REPEATED = "token.refresh_repeated"  # noqa: S105
     TOKEN_REFRESH_REUSED = "token.refresh_reused"  # noqa: S105
+    TOKEN_REFUSED = "token.refused"  # noqa: S105
     TOKEN_REVOKED = "token.revoked"  # noqa: S105
 
 

@@ -1,0 +1,64 @@
+"""Recognises the tokens that we issued: refresh tokens by their MAC, access tokens by their signature (RFC 7662 section 4; rule E10).
+
+Whether a genuine token is still alive is never answered here: that is the store's to say, each time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from broker.keys import SigningKeys
+from broker.model import Grant
+from broker.oauth import InvalidToken, Reason
+from broker.protocol import access_token, jws, refresh_token
+from broker.protocol.access_token import AccessToken
+from broker.store.base import Store
+
+REMEMBERED = 4096  # verified tokens, about 1.5 kB each
+
+
+class OwnTokens:
+    """Tells our tokens from everything else."""
+
+    def __init__(self, issuer: str, *, store: Store, keys: SigningKeys, remembered: int = REMEMBERED) -> None:
+        """`issuer` is the one that our tokens name; `remembered` bounds the cache of verified signatures."""
+        self._size = remembered
+        self._issuer = issuer
+        self._store = store
+        self._keys = keys
+        # SHA-256 of a token whose signature held -> its key, type and claims; losing an entry costs one verification.
+        self._verified: dict[bytes, tuple[str, str | None, Mapping[str, Any]]] = {}
+
+    async def refresh_token(self, text: str) -> tuple[Grant, int] | None:
+        """Return the grant and the generation of a genuine refresh token; None for anything else. Raises StoreUnavailable."""
+        unproven = refresh_token.parse(text)
+        grant = await self._store.find_grant_by_handle(unproven.handle) if unproven else None
+        mac_key = self._keys.mac_key(grant.mac_key_id) if grant else None
+        # A right handle with a wrong MAC looks like no handle at all (rule E14).
+        if unproven is None or grant is None or mac_key is None or not refresh_token.genuine(mac_key, unproven):
+            return None
+        return grant, unproven.generation
+
+    async def access_token(self, text: str, *, now: int) -> AccessToken:
+        """Return a genuine access token that has not expired at `now` (seconds); raises InvalidToken, StoreUnavailable."""
+        key = hashlib.sha256(text.encode()).digest()
+        found = self._verified.get(key)
+        if found is None or self._keys.verification_key(found[0]) is None:
+            found = await self._verify(text)
+            if len(self._verified) >= self._size:
+                del self._verified[next(iter(self._verified))]
+            self._verified[key] = found
+        _, typ, claims = found
+        return access_token.check(typ, claims, issuer=self._issuer, now=now)
+
+    async def _verify(self, text: str) -> tuple[str, str | None, Mapping[str, Any]]:
+        try:
+            unverified = jws.parse(text)
+            key = await self._keys.find_verification_key(unverified.kid)
+            if key is None:
+                raise InvalidToken(Reason.TOKEN_SIGNATURE, "unknown key")
+            return unverified.kid, unverified.typ, jws.decode_object(jws.verify(unverified, key))
+        except jws.JwsRefused as refused:
+            raise InvalidToken(Reason.TOKEN_SIGNATURE, refused.reason) from None
