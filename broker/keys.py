@@ -90,12 +90,6 @@ class SigningKeys:
         """Every key as stored, sealed, MAC keys included."""
         return self._ring.keys
 
-    def signing_since(self) -> dict[str, int]:
-        """Return, for each algorithm, since when its present key signs (seconds since the epoch)."""
-        now = self._clock.now()
-        found = {alg: key_ring.signing_key(self._ring.keys, alg, now) for alg in self._algorithms}
-        return {alg: key.activates_at for alg, key in found.items() if key is not None}
-
     async def start(self) -> None:
         """Load the keys and make those that are missing.
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.clock import SystemEntropy
-from broker.seal import SealBroken, SealExpired, Sealer, WrongMasterKey, load_or_create_master_key
+from broker.seal import SealBroken, Sealer, SealExpired, WrongMasterKey, load_or_create_master_key
 from tests.broker.records import NOW
 
 ENTROPY = SystemEntropy()
@@ -60,10 +60,10 @@ def test_no_text_is_a_seal(text: str):
     assert not opens(text)
 
 
-@pytest.mark.parametrize("changed", [SEALED + "=", SEALED + "A", SEALED + "\n", SEALED[:-1], "", "AQ", SEALED + "\u00e9"])
-def test_another_spelling_is_worthless(changed: str):
+def test_another_spelling_is_worthless():
     """Security rule F6."""
-    assert not opens(changed)
+    for changed in (SEALED + "=", SEALED + "A", SEALED + "\n", SEALED[:-1], SEALED + "\u00e9", "", "AQ"):
+        assert not opens(changed)
 
 
 def test_nothing_of_the_plaintext_shows_and_no_two_seals_are_alike():
