@@ -39,6 +39,10 @@ class SchemaOutdated(Exception):
     """The schema is older than this version needs; the message names the command."""
 
 
+class StoreMisconfigured(Exception):
+    """The database URL or the installation cannot work; the message says what to do."""
+
+
 class Registration(StrEnum):
     """What became of a registration."""
 
@@ -77,7 +81,10 @@ class Store(Protocol):
 
     # Life
     async def open(self) -> None:
-        """Connect and check the schema (SQLite: lock the file and migrate). Raises StoreLocked, SchemaOutdated."""
+        """Connect and check the schema (SQLite: lock the file and migrate).
+
+        Raises StoreLocked, SchemaOutdated, StoreMisconfigured, StoreUnavailable.
+        """
         ...
 
     async def close(self) -> None:
@@ -93,19 +100,27 @@ class Store(Protocol):
         ...
 
     async def changes(self) -> int:
-        """Return a counter that every change to clients, keys and revocations moves: caches follow it."""
+        """Return a counter that every change to clients, keys and revocations moves: caches follow it.
+
+        A registration does not move it: nobody can hold something outdated about a client that is new.
+        """
         ...
 
     async def purge(self, now: int, *, audit_before: int) -> int:
         """Delete what expired (in small batches) and audit events older than `audit_before`; return how many rows went.
 
-        Registered clients go when `expires_at` passed and no live grant is theirs; a redeemed code stays 24 h.
+        Registered clients go when `expires_at` passed and no live grant is theirs; a redeemed code stays 24 h, a grant until its
+        absolute expiry, revoked or not (its older refresh tokens stay recognisable), or until its code expired unredeemed.
+        The newest audit event always stays, so that a sequence number is never given twice.
         """
         ...
 
     # Clients
     async def find_client(self, client_id: str) -> Client | None:
-        """Return a client added by command or registered; configured ones and metadata documents live elsewhere."""
+        """Return a client added by command or registered; configured ones and metadata documents live elsewhere.
+
+        While the row lives the client is good: expiry is the purge's business, which knows whose grants live.
+        """
         ...
 
     async def save_client(self, client: Client, *, events: Events) -> bool:
@@ -174,12 +189,13 @@ class Store(Protocol):
     ) -> bool:
         """Save grant, code and consent together. A later approval of the same request replaces the code and keeps the first grant.
 
-        A consent already there stays `remembered` if it was. False when that request's code was redeemed already.
+        A consent already there stays `remembered` if it was. False when that request's code was redeemed already, or was another
+        person's: nobody gets a code for somebody else's grant.
         """
         ...
 
     async def find_code(self, code_hash: bytes) -> tuple[AuthorizationCode, Grant] | None:
-        """Return a code, redeemed or expired ones included, with its grant."""
+        """Return a code, redeemed or expired ones included, with its grant, while both rows live."""
         ...
 
     async def redeem_code(
@@ -192,7 +208,7 @@ class Store(Protocol):
         ...
 
     async def count_wrong_attempt(self, code_hash: bytes, *, events: Events) -> int:
-        """Count a wrong verifier against a code and return how many there are (five spend it)."""
+        """Count a wrong verifier against an unredeemed code and return how many there are (five spend it); 0 for any other."""
         ...
 
     async def find_grant(self, grant_id: str) -> Grant | None:
@@ -210,7 +226,7 @@ class Store(Protocol):
         ...
 
     async def revoke_grant(self, grant_id: str, *, now: int, reason: str, events: Events) -> bool:
-        """End a grant; False (and no event) when it had ended already."""
+        """End a grant; False (and no event) when it was revoked already."""
         ...
 
     async def revoke_token(self, jti: str, *, expires_at: int, events: Events) -> bool:

@@ -1,0 +1,236 @@
+"""The store's verbs over a SQL database. What each one promises stands in `base.Store`; what it decides stands in its statement."""
+
+# ruff: noqa: D102, ARG002 - `base.Store` documents the verbs and what they take
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from broker.clock import Clock
+from broker.model import (
+    AuthorizationCode,
+    Client,
+    Consent,
+    Grant,
+    PendingLogin,
+    Session,
+    SigningKey,
+    digest,
+)
+from broker.store import rows, statements, texts
+from broker.store.base import Events, KeyRing, Registration, RegistrationLimits, StoredEvent
+from broker.store.database import Change, Database, Outcome, Sweep, Value, Values
+
+CODE_KEPT = 86_400  # seconds that a redeemed code stays, so that a replay is recognised
+IN_FLIGHT = 5  # seconds: no transaction lasts longer, so a gap in the trail that is older stays one
+BATCH = 200  # rows that a purge deletes at once
+
+
+class SqlStore:
+    """The verbs, each one statement or one chain of statements."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        """Keep the database; `clock` only tells how old the newest events are."""
+        self._database = database
+        self._clock = clock
+        self.open = database.open
+        self.close = database.close
+        self.check = database.check
+        self.clock_offset = database.clock_offset
+
+    async def changes(self) -> int:
+        return int((await self._database.rows(statements.CHANGES, {}))[0][0])
+
+    async def purge(self, now: int, *, audit_before: int) -> int:
+        values = {"now": now, "audit_before": audit_before}
+        gone = 0
+        for sweep in statements.PURGES:
+            gone += await self._sweep(sweep, values)
+        await self._sweep(statements.POSTPONE_CLIENTS, values)
+        gone += await self._sweep(statements.PURGE_CONSENTS, values)
+        clients = await self._sweep(statements.PURGE_CLIENTS, values)
+        await self._database.sweep(statements.RECOUNT_CLIENTS, {})
+        if clients:
+            await self._database.sweep(statements.MOVE_CHANGES, {})
+        return gone + clients + await self._sweep(statements.PURGE_EVENTS, values)
+
+    # Clients
+    async def find_client(self, client_id: str) -> Client | None:
+        found = await self._database.rows(statements.FIND_CLIENT, {"client_id": client_id})
+        return rows.client_of(found[0]) if found else None
+
+    async def save_client(self, client: Client, *, events: Events) -> bool:
+        return await self._done(statements.SAVE_CLIENT, rows.client_values(client), events)
+
+    async def register_client(
+        self, client: Client, *, source: str, limits: RegistrationLimits, now: int, events: Events
+    ) -> Registration:
+        outcome = await self._database.change(
+            statements.REGISTER_CLIENT,
+            {
+                **rows.client_values(client),
+                "registering": source,
+                "rate": limits.rate,
+                "window_ends_at": now + limits.window,
+                "unused": limits.unused,
+                "now": now,
+            },
+            events,
+        )
+        return (Registration.RATE_LIMITED, Registration.FULL, Registration.FULL, Registration.SAVED)[outcome.passed]
+
+    async def list_clients(self) -> list[Client]:
+        return [rows.client_of(row) for row in await self._database.rows(statements.LIST_CLIENTS, {})]
+
+    async def remove_client(self, client_id: str, *, now: int, events: Events) -> bool:
+        return await self._done(statements.REMOVE_CLIENT, {"client_id": client_id, "now": now}, events)
+
+    async def block_client(self, client_id: str, *, blocked: bool, events: Events) -> bool:
+        change = statements.BLOCK_CLIENT if blocked else statements.UNBLOCK_CLIENT
+        return await self._done(change, {"client_id": client_id}, events)
+
+    async def blocked_clients(self) -> frozenset[str]:
+        return frozenset(row[0] for row in await self._database.rows(statements.BLOCKED_CLIENTS, {}))
+
+    # Login
+    async def begin_login(self, login: PendingLogin, *, events: Events) -> bool:
+        return await self._done(statements.BEGIN_LOGIN, rows.login_values(login), events)
+
+    async def finish_login(self, state_hash: bytes, *, now: int) -> PendingLogin | None:
+        row = (await self._change(statements.FINISH_LOGIN, {"state_hash": state_hash, "now": now})).row
+        return rows.login_of(row) if row else None
+
+    async def subject_for(self, issuer: str, upstream_subject: str, *, namespace: str, candidate: str, now: int) -> str:
+        values: Values = {
+            "issuer": issuer,
+            "upstream_subject": upstream_subject,
+            "namespace": namespace,
+            "candidate": candidate,
+            "now": now,
+        }
+        row = (await self._change(statements.SUBJECT_FOR, values)).row
+        return str(row[0]) if row else candidate
+
+    async def save_session(self, session: Session, *, replaces: bytes | None, now: int, events: Events) -> None:
+        await self._done(statements.SAVE_SESSION, {**rows.session_values(session), "replaces": replaces}, events)
+
+    async def find_session(self, session_hash: bytes, *, now: int) -> Session | None:
+        found = await self._database.rows(statements.FIND_SESSION, {"session_hash": session_hash, "now": now})
+        return rows.session_of(found[0]) if found else None
+
+    async def end_session(self, session_hash: bytes, *, now: int, events: Events) -> bool:
+        return await self._done(statements.END_SESSION, {"session_hash": session_hash, "now": now}, events)
+
+    # Consent
+    async def find_consent(self, key: bytes) -> Consent | None:
+        found = await self._database.rows(statements.FIND_CONSENT, {"key": key})
+        return rows.consent_of(found[0]) if found else None
+
+    async def approved_before(self, subject: str, client_id: str, redirect_uri: str) -> bool:
+        values = {"subject": subject, "client_id": client_id, "redirect_uri": redirect_uri}
+        return bool(await self._database.rows(statements.APPROVED_BEFORE, values))
+
+    # Codes and grants
+    async def save_code(
+        self, code: AuthorizationCode, grant: Grant, consent: Consent, *, now: int, events: Events
+    ) -> bool:
+        values = {
+            **_named("code", rows.code_values(code)),
+            **_named("grant", rows.grant_values(grant)),
+            **_named("consent", rows.consent_values(consent)),
+        }
+        return await self._done(statements.SAVE_CODE, values, events)
+
+    async def find_code(self, code_hash: bytes) -> tuple[AuthorizationCode, Grant] | None:
+        found = await self._database.rows(statements.FIND_CODE, {"code_hash": code_hash})
+        return (rows.code_of(found[0]), rows.grant_of(found[0][13:])) if found else None
+
+    async def redeem_code(
+        self, code_hash: bytes, *, now: int, generation: int, idle_expires_at: int, expires_at: int, events: Events
+    ) -> bool:
+        values: Values = {
+            "code_hash": code_hash,
+            "now": now,
+            "kept_until": now + CODE_KEPT,
+            "generation": generation,
+            "idle_expires_at": idle_expires_at,
+            "expires_at": expires_at,
+        }
+        return await self._done(statements.REDEEM_CODE, values, events)
+
+    async def count_wrong_attempt(self, code_hash: bytes, *, events: Events) -> int:
+        outcome = await self._database.change(statements.COUNT_WRONG_ATTEMPT, {"code_hash": code_hash}, events)
+        return int(outcome.row[0]) if outcome.row else 0
+
+    async def find_grant(self, grant_id: str) -> Grant | None:
+        found = await self._database.rows(statements.FIND_GRANT, {"grant_id": grant_id})
+        return rows.grant_of(found[0]) if found else None
+
+    async def find_grant_by_handle(self, handle: str) -> Grant | None:
+        found = await self._database.rows(statements.FIND_GRANT_BY_HANDLE, {"handle": handle})
+        return rows.grant_of(found[0]) if found else None
+
+    async def rotate_refresh_token(
+        self, handle: str, generation: int, *, now: int, idle_expires_at: int, events: Events
+    ) -> bool:
+        values: Values = {
+            "handle": handle,
+            "generation": generation,
+            "now": now,
+            "idle_expires_at": idle_expires_at,
+        }
+        return await self._done(statements.ROTATE, values, events)
+
+    async def revoke_grant(self, grant_id: str, *, now: int, reason: str, events: Events) -> bool:
+        values: Values = {"grant_id": grant_id, "now": now, "reason": reason}
+        return await self._done(statements.REVOKE_GRANT, values, events)
+
+    async def revoke_token(self, jti: str, *, expires_at: int, events: Events) -> bool:
+        return await self._done(statements.REVOKE_TOKEN, {"jti": jti, "expires_at": expires_at}, events)
+
+    async def token_ended(self, jti: str, grant_id: str, *, now: int) -> bool:
+        values: Values = {"jti": jti, "grant_id": grant_id, "now": now}
+        return bool((await self._database.rows(statements.TOKEN_ENDED, values))[0][0])
+
+    async def first_use(self, purpose: str, key: str, *, expires_at: int, now: int) -> bool:
+        values: Values = {"key_hash": digest(f"{purpose}\0{key}"), "expires_at": expires_at, "now": now}
+        return await self._done(statements.FIRST_USE, values, ())
+
+    # Keys
+    async def load_keys(self) -> KeyRing:
+        version, text = (await self._database.rows(statements.LOAD_KEYS, {}))[0]
+        return KeyRing(version=version, keys=texts.keys_of(text))
+
+    async def replace_keys(self, version: int, keys: Sequence[SigningKey], *, events: Events) -> bool:
+        return await self._done(statements.REPLACE_KEYS, {"version": version, "keys": texts.keys_text(keys)}, events)
+
+    # Audit
+    async def append_events(self, events: Events) -> None:
+        if events:
+            await self._database.change(statements.APPEND_EVENTS, {}, events)
+
+    async def read_events(
+        self, *, after: int = 0, limit: int = 100, newest: bool = False, name: str | None = None
+    ) -> list[StoredEvent]:
+        values: Values = {"after": after, "limit": limit, "name": name, "young": self._clock.now() - IN_FLIGHT}
+        query = statements.READ_NEWEST_EVENTS if newest else statements.READ_EVENTS
+        found = [rows.event_of(row) for row in await self._database.rows(query, values)]
+        return found[::-1] if newest else found
+
+    async def _done(self, change: Change, values: Values, events: Events) -> bool:
+        return (await self._database.change(change, values, events)).passed == len(change.decisions)
+
+    async def _change(self, change: Change, values: Values) -> Outcome:
+        return await self._database.change(change, values, ())
+
+    async def _sweep(self, sweep: Sweep, values: Values) -> int:
+        total = 0
+        while touched := await self._database.sweep(sweep, {**values, "batch": BATCH}):
+            total += touched
+            if touched < BATCH:
+                break
+        return total
+
+
+def _named(record: str, values: Mapping[str, Value]) -> dict[str, Value]:
+    return {f"{record}_{name}": value for name, value in values.items()}
