@@ -15,6 +15,9 @@ from broker.oauth import InvalidRedirectUri
 from broker.protocol import redirect_uri, web_url
 from broker.protocol.web_url import WebUrl
 from broker.settings import Address
+from broker.store.base import StoreMisconfigured
+from broker.store.url import PostgresUrl
+from broker.store.url import parse as parse_database
 
 MASTER_KEY_BYTES = 32
 NEW_MASTER_KEY = "python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'"
@@ -75,15 +78,12 @@ def _address(value: Any) -> Address:
 
 def _database(value: Any) -> str:
     text = as_text(value).strip()
-    if text.startswith("postgres://"):
-        text = "postgresql" + text.removeprefix("postgres")
-    if text.startswith("postgresql://"):
-        return text
-    if text.startswith("sqlite:///") and not text.endswith("/") and ":memory:" not in text:
-        return text
-    if text.startswith("sqlite:"):
-        raise Wrong("names no file", "write sqlite:///broker.db, or sqlite:////absolute/path.db")
-    raise Wrong("is neither SQLite nor PostgreSQL", "write sqlite:///path or postgresql://user@host/database")
+    try:
+        database = parse_database(text)
+    except StoreMisconfigured:
+        mend = "write sqlite:///broker.db, sqlite:////absolute/path.db or postgresql://user@host/database"
+        raise Wrong("is neither a SQLite file nor PostgreSQL", mend) from None
+    return database.conninfo if isinstance(database, PostgresUrl) else text
 
 
 def shown_database(text: str) -> str:

@@ -1,0 +1,99 @@
+"""`mcp-broker keys`: the signing keys, and making new ones before their time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from broker.cli.context import (
+    AsJson,
+    ConfigFile,
+    Desk,
+    Overrides,
+    at_desk,
+    new_group,
+    print_json,
+    print_table,
+    settings_from,
+)
+from broker.model import SigningKey
+from broker.protocol.key_ring import state
+
+app = new_group("Signing keys: list them, or make new ones before their time.")
+
+
+@app.command("list", epilog="Example: mcp-broker keys list --json")
+def list_(*, config_file: ConfigFile = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """List the signing keys: which one is published, signs, or only verifies."""
+
+    async def work(desk: Desk) -> list[dict[str, Any]]:
+        ring = await desk.store.load_keys()
+        return _described([key for key in ring.keys if key.public_jwk], desk.clock.now())
+
+    _print(at_desk(settings_from(config_file, overrides), work), as_json=as_json)
+
+
+@app.command(epilog="Example: mcp-broker keys rotate --now --alg RS256")
+def rotate(
+    *,
+    at_once: Annotated[
+        bool,
+        typer.Option("--now", help="Sign with it at once. Verifiers that cache keys may refuse tokens for a while."),
+    ] = False,
+    alg: Annotated[str | None, typer.Option("--alg", help="Only this algorithm (default: each in use).")] = None,
+    config_file: ConfigFile = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new key; it is published two hours before it signs."""
+    settings = settings_from(config_file, overrides)
+    in_use = dict.fromkeys([settings.signing_alg, *(r.signing_alg for r in settings.resources if r.signing_alg)])
+    if alg is not None and alg not in in_use:
+        raise typer.BadParameter(f"{alg!r} is not in use: {', '.join(in_use)}", param_hint="--alg")
+
+    async def work(desk: Desk) -> list[dict[str, Any]]:
+        keys = await desk.keys()
+        made = await keys.rotate(alg, at_once=at_once)
+        return _described(made, desk.clock.now())
+
+    _print(at_desk(settings, work), as_json=as_json)
+
+
+def _described(keys: list[SigningKey], now: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "kid": key.kid,
+            "alg": key.alg,
+            "state": state(key, now).value,
+            "created_at": key.created_at,
+            "activates_at": key.activates_at,
+            "retires_at": key.retires_at,
+            "gone_at": key.gone_at,
+        }
+        for key in sorted(keys, key=lambda key: (key.alg, key.activates_at))
+    ]
+
+
+def _print(keys: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print_json(keys)
+        return
+    rows = [
+        (
+            key["alg"],
+            key["state"],
+            _time(key["activates_at"]),
+            _time(key["retires_at"]),
+            _time(key["gone_at"]),
+            key["kid"],
+        )
+        for key in keys
+    ]
+    head = ("ALGORITHM", "STATE", "SIGNS FROM", "SIGNS UNTIL", "PUBLISHED UNTIL", "KEY ID")
+    print_table(rows, head=head, empty="There is no key yet: the first start of `mcp-broker serve` makes them.")
+
+
+def _time(seconds: int | None) -> str:
+    return "-" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
