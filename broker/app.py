@@ -91,6 +91,7 @@ class Broker:
         async with AsyncExitStack() as stack:
             await core.store.open()
             stack.push_async_callback(core.store.close)
+            stack.push_async_callback(core.fetcher.aclose)
             for client in core.upstream_http:
                 stack.push_async_callback(client.aclose)
             await self._follow_clock()
@@ -139,6 +140,7 @@ class Core:
     clients: ClientResolver
     upstream: Upstream
     upstream_http: tuple[UpstreamHttp, ...]
+    fetcher: GuardedFetcher
     pages: Pages
     metrics: Metrics
     readiness: Readiness
@@ -151,6 +153,7 @@ def create_app(
     metrics = Metrics()
     audit.listen(metrics.count_event)
     sealer = Sealer(settings.master_keys, entropy)
+    fetcher = GuardedFetcher(settings, clock=clock)
     adapters = [p.adapter for p in settings.providers]
     upstream_http = {a.id: http(a, observe=metrics.upstream(a.id)) for a in adapters}
     core = Core(
@@ -162,7 +165,8 @@ def create_app(
         sealer=sealer,
         keys=SigningKeys(store=store, sealer=sealer, clock=clock, entropy=entropy, audit=audit, settings=settings),
         policy=Policy(settings),
-        clients=ClientResolver(settings, store=store, fetcher=GuardedFetcher(settings, clock=clock), clock=clock),
+        fetcher=fetcher,
+        clients=ClientResolver(settings, store=store, fetcher=fetcher, clock=clock),
         upstream=Upstream({a.id: build(a, upstream_http[a.id], clock.now) for a in adapters}, settings),
         upstream_http=tuple(upstream_http.values()),
         pages=Pages(),

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from broker.settings import Address
 
+BACKLOG = 2048  # connections that wait to be accepted
 FINISH = 15  # seconds that in-flight requests get after the listeners closed
 
 
@@ -34,6 +35,7 @@ class Listener(uvicorn.Server):
                 proxy_headers=False,
                 timeout_graceful_shutdown=FINISH,
                 h11_max_incomplete_event_size=32 * 1024,
+                backlog=BACKLOG,
             )
         )
         self._socket = sock
@@ -55,6 +57,7 @@ def bind(address: Address) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((address.host, address.port))
+        sock.listen(BACKLOG)  # at once: until somebody listens, a second process could bind the same port
     except OSError:
         sock.close()
         raise

@@ -48,10 +48,9 @@ class CodeIssuer:
         now = self._clock.now()
         code = self._entropy.token()
         grant = self._grant(request, client, identity, decision, session_hash=session_hash, now=now)
-        subject = identity.subject
         event = self._audit.event(
             Event.CODE_ISSUED,
-            subject=subject,
+            subject=identity.subject,
             client_id=client.client_id,
             resource=request.resource,
             grant_id=grant.grant_id,
@@ -60,34 +59,21 @@ class CodeIssuer:
             rule=decision.rule,
             source=source,
         )
-        saved = await self._store.save_code(
-            AuthorizationCode(
-                code_hash=digest(code),
-                request_id=request_id,
-                grant_id=grant.grant_id,
-                client_id=client.client_id,
-                redirect_uri=request.redirect_uri,
-                code_challenge=request.code_challenge,
-                resource=request.resource,
-                scopes=grant.scopes,
-                source=source,
-                issued_at=now,
-                expires_at=now + CODE_LIFE,
-            ),
-            grant,
-            Consent(
-                key=consent_key(subject, client, request),
-                subject=subject,
-                client_id=client.client_id,
-                redirect_uri=request.redirect_uri,
-                resource=request.resource,
-                scopes=request.scopes,
-                created_at=now,
-                remembered=remember,
-            ),
-            now=now,
-            events=[event],
+        issued = AuthorizationCode(
+            code_hash=digest(code),
+            request_id=request_id,
+            grant_id=grant.grant_id,
+            client_id=client.client_id,
+            redirect_uri=request.redirect_uri,
+            code_challenge=request.code_challenge,
+            resource=request.resource,
+            scopes=grant.scopes,
+            source=source,
+            issued_at=now,
+            expires_at=now + CODE_LIFE,
         )
+        consent = _consent(request, client, identity.subject, now=now, remember=remember)
+        saved = await self._store.save_code(issued, grant, consent, now=now, events=[event])
         if not saved:
             raise InvalidRequest(Reason.REQUEST_USED)
         return redirects.success(request.redirect_uri, code=code, state=request.state, issuer=self._issuer)
@@ -118,3 +104,16 @@ class CodeIssuer:
             expires_at=now + CODE_LIFE,
             status_index=int.from_bytes(self._entropy.bytes(4), "big") >> 1,
         )
+
+
+def _consent(request: AuthorizationRequest, client: Client, subject: str, *, now: int, remember: bool) -> Consent:
+    return Consent(
+        key=consent_key(subject, client, request),
+        subject=subject,
+        client_id=client.client_id,
+        redirect_uri=request.redirect_uri,
+        resource=request.resource,
+        scopes=request.scopes,
+        created_at=now,
+        remembered=remember,
+    )
