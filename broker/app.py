@@ -152,6 +152,7 @@ def create_app(
     """Return the public application; `app.state.broker` is what to start and stop (its lifespan does so where nobody else did)."""
     metrics = Metrics()
     audit.listen(metrics.count_event)
+    store.observe(metrics.store)
     sealer = Sealer(settings.master_keys, entropy)
     fetcher = GuardedFetcher(settings, clock=clock)
     adapters = [p.adapter for p in settings.providers]

@@ -51,6 +51,7 @@ class Metrics:
             buckets=LATENCY_BUCKETS,
             registry=self._registry,
         )
+        self._store_by = {word: self._store.labels(word) for word in ("read", "change", "sweep")}
         self._key_age = Gauge(
             "mcp_broker_signing_key_age_seconds", "Age of the key that signs.", ["alg"], registry=self._registry
         )
@@ -75,7 +76,7 @@ class Metrics:
 
     def store(self, operation: str, seconds: float) -> None:
         """Observe one store operation."""
-        self._store.labels(operation).observe(seconds)
+        self._store_by[operation].observe(seconds)
 
     def key_age(self, alg: str, seconds: float) -> None:
         """Set the age of the key that signs with `alg`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.responses import Response
@@ -22,6 +22,7 @@ from broker.protocol.consent import csrf_token
 from broker.protocol.redirect_uri import is_loopback
 from broker.seal import SealBroken, Sealer
 from broker.settings import Settings
+from broker.store import texts
 
 PURPOSE = "consent-request"
 LIFE = 600  # seconds
@@ -115,7 +116,7 @@ class ConsentPage:
     ) -> str:
         body = {
             "id": request_id,
-            "request": asdict(request),
+            "request": texts.request_text(request),
             "metadata": client.metadata_hash,
             "session": session.session_hash.hex() if session else "",
         }
@@ -131,10 +132,9 @@ class ConsentPage:
         except SealBroken:
             raise InvalidRequest(Reason.REQUEST_FORGED) from None
         body = json.loads(text)
-        members = {k: tuple(v) if isinstance(v, list) else v for k, v in body["request"].items()}
         return SealedRequest(
             request_id=body["id"],
-            request=AuthorizationRequest(**members),
+            request=texts.request_of(body["request"]),
             metadata_hash=body["metadata"],
             session=body["session"],
         )

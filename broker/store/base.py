@@ -25,6 +25,7 @@ from broker.model import (
 
 Events = Sequence[AuditEvent]
 EventSink = Callable[[Events], None]
+Observer = Callable[[str, float], None]
 
 
 class StoreUnavailable(Exception):
@@ -85,6 +86,10 @@ class Store(Protocol):
 
         Raises StoreLocked, SchemaOutdated, StoreMisconfigured, StoreUnavailable.
         """
+        ...
+
+    def observe(self, observer: Observer) -> None:
+        """Tell `observer` each operation's word (`read`, `change`, `sweep`) and duration in seconds from here on."""
         ...
 
     async def close(self) -> None:

@@ -18,8 +18,9 @@ from broker.model import (
     digest,
 )
 from broker.store import rows, statements, texts
-from broker.store.base import Events, KeyRing, Registration, RegistrationLimits, StoredEvent
+from broker.store.base import Events, KeyRing, Observer, Registration, RegistrationLimits, StoredEvent
 from broker.store.database import Change, Database, Outcome, Sweep, Value, Values
+from broker.store.observed import ObservedDatabase
 
 CODE_KEPT = 86_400  # seconds that a redeemed code stays, so that a replay is recognised
 IN_FLIGHT = 5  # seconds: no transaction lasts longer, so a gap in the trail that is older stays one
@@ -31,12 +32,15 @@ class SqlStore:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         """Keep the database; `clock` only tells how old the newest events are."""
-        self._database = database
+        self._database: Database = database
         self._clock = clock
         self.open = database.open
         self.close = database.close
         self.check = database.check
         self.clock_offset = database.clock_offset
+
+    def observe(self, observer: Observer) -> None:
+        self._database = ObservedDatabase(self._database, observer)
 
     async def changes(self) -> int:
         return int((await self._database.rows(statements.CHANGES, {}))[0][0])
