@@ -196,3 +196,18 @@ def test_no_body_is_answered_with_a_server_error(opened_house: Any, body: bytes)
     """Security rules E12, E15, G6."""
     response = opened_house(lambda house: post(house, b"grant_type=authorization_code&" + body))
     assert response.status_code in (400, 401)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(position=st.integers(0, 42), character=st.characters(codec="utf-8"))
+def test_a_changed_character_makes_a_code_worthless(opened_house: Any, position: int, character: str):
+    """Security rule F6; and the true code is none the worse for it (rule E4)."""
+
+    async def ask(house: TokenHouse) -> tuple[int, int]:
+        code = await house.login()
+        changed = code[:position] + character + code[position + 1 :]
+        if changed == code:
+            return 400, 200
+        return (await house.redeem(changed)).status_code, (await house.redeem(code)).status_code
+
+    assert opened_house(ask) == (400, 200)
