@@ -12,8 +12,10 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -25,6 +27,7 @@ from broker.clock import SystemEntropy
 from broker.model import Client, ClientSource, Resource
 from broker.settings import ProviderConfig, Settings
 from broker.store.base import Store
+from broker.store.migrate import migrate
 from broker.store.open import open_store
 from providers.base import ProviderSettings
 from providers.http import UpstreamHttp, open_http
@@ -285,7 +288,7 @@ async def running(
     oracle = Oracle()
     oracle.registered = {uri for c in settings.clients for uri in c.redirect_uris} | {"http://127.0.0.1"}
     audit = Audit(clock, write=oracle.log.append, level="debug")
-    url = database or f"sqlite:///{directory / 'broker.db'}"
+    url = database or fresh_sqlite(directory)
     store = open_store(url, sink=audit.emit, clock=clock, serving=True)
 
     def http(settings: ProviderSettings, **observe: Any) -> UpstreamHttp:
@@ -302,6 +305,23 @@ async def running(
             await client.aclose()
         await broker.stop()
         oracle.close()
+
+
+@cache
+def _migrated() -> bytes:
+    """Return an empty database file of this version, made once a process: migrating costs more than most tests."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        migrate(f"sqlite:///{path}")
+        return path.read_bytes()
+
+
+def fresh_sqlite(directory: Path) -> str:
+    """Put an empty, migrated database into a directory and return its URL."""
+    path = directory / "broker.db"
+    if not path.exists():
+        path.write_bytes(_migrated())
+    return f"sqlite:///{path}"
 
 
 def idp_clock(idp: ScriptedIdp, clock: FakeClock) -> None:
