@@ -21,6 +21,7 @@ class Answers:
         """`prefix` is the issuer's path."""
         self._pages = pages
         self._audit = audit
+        self._introspect = f"{prefix}/introspect"
         self._page_paths = tuple(prefix + p for p in ("/authorize", "/consent", "/callback/", "/logout"))
 
     async def refused(self, request: Request, error: Exception) -> Response:
@@ -29,7 +30,8 @@ class Answers:
         self._audit.log("request.refused", path=self._path(request), error=error.code, reason=error.reason.value)
         if request.url.path.startswith(self._page_paths):
             return self._page(request, error, "Go back to the app and start the connection again.")
-        return error_response(error, basic=tried_basic(request))
+        # Introspection takes nothing but Basic, so its challenge is owed even to who tried nothing (RFC 7662 section 2.1).
+        return error_response(error, basic=tried_basic(request) or request.url.path == self._introspect)
 
     async def store_down(self, request: Request, error: Exception) -> Response:
         """Answer 503: nothing was acknowledged, so nothing is lost (architecture, "Outage")."""

@@ -256,3 +256,11 @@ async def test_discovery_is_the_same_bytes_in_every_form(tmp_path: Path):
         assert (await http.post(f"{ISSUER}/token")).status_code == 404
         done = await broker.browser().login()
         assert done.status_code == 303
+
+
+async def test_introspection_without_credentials_is_challenged(broker: BrokerUnderTest):
+    """RFC 6749 section 5.2, RFC 7662 section 2.1; security rule E22."""
+    async with broker.http() as http:
+        answer = await http.post(f"{ISSUER}/introspect", data={"token": "x"})
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Basic ")
