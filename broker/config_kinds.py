@@ -127,8 +127,10 @@ def read_json(text: str) -> Any:
         return json.loads(text, object_pairs_hook=unique)
     except json.JSONDecodeError as fault:
         raise Wrong(f"is not JSON (line {fault.lineno}, column {fault.colno})", "write valid JSON") from None
-    except RecursionError:
-        raise Wrong("is JSON nested too deep", "write a flat value") from None
+    except Wrong:
+        raise
+    except (ValueError, RecursionError):  # a number of thousands of digits, or thousands of brackets
+        raise Wrong("is JSON beyond all measure", "write a plain value") from None
 
 
 def as_list(value: Any) -> tuple[str, ...]:

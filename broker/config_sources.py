@@ -79,10 +79,10 @@ class Sources:
         except UnicodeDecodeError:
             self._faults.add(file, "", "is not text in UTF-8", "save it as UTF-8")
             return
-        except tomllib.TOMLDecodeError as fault:
-            at = re.search(r"\(at (.+)\)\Z", str(fault))  # the rest of the message may quote the file
-            where = at[1] if at else "somewhere"
-            self._faults.add(file, "", f"is not TOML, at {where}", "write TOML: name = value, text in quotes")
+        except (ValueError, RecursionError) as fault:  # TOMLDecodeError, or a number or nesting beyond all measure
+            at = re.search(r"\(at ([^()]+)\)\Z", str(fault))  # the rest of the message may quote the file
+            where = f", at {at[1]}" if at else ""
+            self._faults.add(file, "", f"is not TOML{where}", "write TOML: name = value, text in quotes")
             return
         for key, value in document.items():
             if key == "config":
