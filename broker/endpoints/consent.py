@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -110,7 +111,9 @@ class Consent:
         if decision == "deny":
             return await self._deny(request, answer)
         if decision == "switch":
-            return self._page.render(answer.sealed.request, answer.client, answer.browser, None, note=SWITCH)
+            # With prompt=login: a provider that still knows the person would otherwise answer with the same account at once.
+            request_anew = dataclasses.replace(answer.sealed.request, prompt=("login",))
+            return self._page.render(request_anew, answer.client, answer.browser, None, note=SWITCH)
         if provider is not None:
             return await self._sign_in(request, answer, provider)
         if decision == "allow":
