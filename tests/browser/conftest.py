@@ -1,4 +1,7 @@
-"""One Chromium for all, one broker for all, and a fresh profile for each person of each test."""
+"""One Chromium for all, one broker for all, and a fresh profile for each person of each test.
+
+The scope is the package: while Playwright is there, its event loop runs in this thread and no asynchronous test can.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from tests.e2e.identity_providers import running_oidc_provider
 NewProfile = Callable[..., Profile]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=parts.chromium(), args=CHROMIUM_FLAGS)
@@ -26,7 +29,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     with (
         running_oidc_provider(tmp_path_factory.mktemp("oidc-provider")) as idp,

@@ -38,15 +38,17 @@ def test_cookies_appear_one_by_one_and_only_when_they_are_due(alice: Profile, ap
             assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Lax", "/")
 
 
-def test_every_login_makes_a_new_session(alice: Profile, town: Town, app: App):
-    """Rule G9: a session cookie from before a login is worth nothing after it."""
-    alice.log_in(app)
-    first = alice.cookies()["broker-session"]
+def test_every_login_makes_a_new_session_and_may_be_somebody_else(alice: Profile, app: App):
+    """Rules G9, A13: a session cookie from before a login is worth nothing after it; `switch` leads to the provider again."""
+    first = app.claims(app.redeem(alice.log_in(app))["access_token"])["sub"]
+    session = alice.cookies()["broker-session"]
     tab = alice.open(app.authorization_url())
     tab.locator('button[value="switch"]').click()
-    tab.locator('button[name="provider"]').click()
-    alice.landed(tab)  # the provider still knows the person
-    assert alice.cookies()["broker-session"] != first
+    alice.allow_and_reach_the_provider(tab)
+    alice.sign_in(tab, "bob")
+    second = app.claims(app.redeem(alice.landed(tab))["access_token"])["sub"]
+    assert second != first
+    assert alice.cookies()["broker-session"] != session
 
 
 def test_a_second_mcp_server_needs_no_second_sign_in_but_its_own_consent(alice: Profile, town: Town, app: App):

@@ -29,7 +29,7 @@ class App:
         self.issuer = issuer
         self.client_id, self.resource, self.redirect_uri = client_id, resource, redirect_uri
         self.metadata: dict[str, Any] = self._http.get(issuer + "/.well-known/oauth-authorization-server").json()
-        self._state = self._verifier = ""
+        self._state = self.verifier = ""
 
     def close(self) -> None:
         """Close the connections."""
@@ -37,9 +37,9 @@ class App:
 
     def authorization_url(self, **more: str) -> str:
         """Begin anew: a state and a verifier of this attempt."""
-        self._state, self._verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(48)
-        self._witness.keep("code_verifier of the app", self._verifier)
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(self._verifier.encode()).digest()).rstrip(b"=").decode()
+        self._state, self.verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(48)
+        self._witness.keep("code_verifier of the app", self.verifier)
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).rstrip(b"=").decode()
         params = {
             "response_type": "code",
             "client_id": self.client_id,
@@ -60,7 +60,7 @@ class App:
             grant_type="authorization_code",
             code=answer["code"],
             redirect_uri=self.redirect_uri,
-            code_verifier=self._verifier,
+            code_verifier=self.verifier,
             resource=self.resource,
         )
         assert status == 200, body

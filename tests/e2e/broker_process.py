@@ -9,38 +9,51 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
+
 from tests.e2e.processes import Process, answers, free_port
 from tests.e2e.witness import Witness
 
 START = 60  # seconds; two cores may be busy with other things
 SCOPES = {"notes:read": "Read your notes", "notes:write": "Change your notes"}
-ADDED_CLIENT_SECRET = "a-secret-of-a-confidential-client-of-the-end-to-end-tests"
+COMMAND = Path(sys.executable).with_name("mcp-broker")
 
 
 class Broker:
-    """A running broker. `path` is its issuer's path; its origin is always 127.0.0.1, so that identity providers are another site."""
+    """A running broker. Its origin is on 127.0.0.1 and every identity provider's on localhost, so that they are different sites.
+
+    `path` is the issuer's path; `replica_of` another broker, whose issuer this one serves on a port of its own.
+    """
 
     def __init__(
-        self, folder: Path, witness: Witness, environment: Mapping[str, str], *, path: str = "", port: int | None = None
+        self,
+        folder: Path,
+        witness: Witness,
+        environment: Mapping[str, str],
+        *,
+        path: str = "",
+        replica_of: Broker | None = None,
     ) -> None:
         """Start it and wait until it is ready."""
-        self.origin = f"http://127.0.0.1:{port or free_port()}"
-        self.issuer = self.origin + path
+        self.origin = f"http://127.0.0.1:{free_port()}"
+        self.issuer: str = replica_of.issuer if replica_of else self.origin + path
         self.admin = f"http://127.0.0.1:{free_port()}"
         self._witness = witness
-        settings = {
+        self._database = folder / "broker.db"
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("BROKER_")},
             "BROKER_ISSUER": self.issuer,
             "BROKER_BIND": self.origin.removeprefix("http://"),
             "BROKER_ADMIN_BIND": self.admin.removeprefix("http://"),
-            "BROKER_DATABASE_URL": f"sqlite:///{folder}/broker.db",
+            "BROKER_DATABASE_URL": f"sqlite:///{self._database}",
+            "BROKER_DRAIN": "0s",
             **environment,
         }
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("BROKER_")}
-        for name, value in settings.items():
+        for name, value in environment.items():
             if name.endswith("_SECRET"):
                 witness.keep(name, value)
-        command: list[str | Path] = [Path(sys.executable).with_name("mcp-broker"), "serve"]
-        self._process = Process(command, folder / "broker.log", environment={**inherited, **settings})
+        log = folder / f"broker-{self.origin.rpartition(':')[2]}.log"
+        self._process = Process([COMMAND, "serve"], log, environment=self.environment)
         try:
             self._process.wait_until(lambda: answers(self.origin + "/readyz"), within=START)
         except BaseException:
@@ -57,10 +70,19 @@ class Broker:
         return [line for line in lines if line.get("event") == name]
 
     def stop(self) -> None:
-        """End it as an operator does, and hold what it wrote against the oracles."""
+        """End it as an operator does, and hold what it wrote and kept against the oracles."""
+        metrics = httpx2.get(self.admin + "/metrics", trust_env=False).text
         status = self._process.stop()
+        written = self._process.written()
+        self._witness.check(written + metrics)
+        for file in self._database.parent.glob("broker.db*"):
+            self._witness.check_kept(file.read_bytes().decode("latin-1"))
+        assert status == 0, f"serve ended with {status}:\n{written[-4000:]}"
+
+    def kill(self) -> None:
+        """End it as a machine that loses its power does."""
+        self._process.kill()
         self._witness.check(self._process.written())
-        assert status == 0, f"serve ended with {status}:\n{self._process.written()[-4000:]}"
 
 
 def resource(identifier: str, url: str, name: str) -> dict[str, str]:
@@ -85,12 +107,10 @@ def public_client(identifier: str, redirect_uri: str, name: str) -> dict[str, st
 
 
 @contextmanager
-def running_broker(
-    folder: Path, environment: Mapping[str, str], *, path: str = "", port: int | None = None
-) -> Iterator[tuple[Broker, Witness]]:
+def running_broker(folder: Path, environment: Mapping[str, str], *, path: str = "") -> Iterator[tuple[Broker, Witness]]:
     """A broker for the length of a block; leaving it by an exception still ends it."""
     witness = Witness()
-    broker = Broker(folder, witness, environment, path=path, port=port)
+    broker = Broker(folder, witness, environment, path=path)
     try:
         yield broker, witness
     finally:

@@ -11,7 +11,6 @@ import uvicorn
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import MCPServer
-from pydantic import AnyHttpUrl, TypeAdapter
 from starlette.types import ASGIApp
 
 from broker.resource_server import BrokerTokenVerifier, ProtectedResourceMiddleware
@@ -31,12 +30,14 @@ def write_note(text: str) -> str:
 def application(kind: str, issuer: str, resource: str) -> ASGIApp:
     """The server, protected in one of the two ways."""
     if kind == "verifier":
-        address = TypeAdapter(AnyHttpUrl).validate_python
-        settings = AuthSettings(
-            issuer_url=address(issuer),
-            resource_server_url=address(resource),
-            required_scopes=["notes:read"],
-            validate_token_resource=True,
+        # Text, not URL objects: pydantic's would add a slash to an issuer without a path, and the client compares byte for byte.
+        settings = AuthSettings.model_validate(
+            {
+                "issuer_url": issuer,
+                "resource_server_url": resource,
+                "required_scopes": ["notes:read"],
+                "validate_token_resource": True,
+            }
         )
         server = MCPServer("notes", token_verifier=BrokerTokenVerifier(issuer, resource), auth=settings)
     else:

@@ -81,11 +81,12 @@ class Process:
         try:
             return self._popen.wait(within)
         except subprocess.TimeoutExpired:
-            return self._kill()
+            return self.kill()
         finally:
-            self._kill()
+            self.kill()
 
-    def _kill(self) -> int:
+    def kill(self) -> int:
+        """End its group at once; returns its status."""
         with contextlib.suppress(ProcessLookupError):  # the whole group may have ended
             os.killpg(self._popen.pid, signal.SIGKILL)
         return self._popen.wait()

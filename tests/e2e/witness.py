@@ -21,6 +21,7 @@ class Witness:
     """Secrets by what they are, and answers that no request may get. `expected_faults` lists the 5xx that a test provokes."""
 
     secrets: dict[str, str] = field(default_factory=dict)
+    client_states: set[str] = field(default_factory=set)  # the app's own; the broker may keep them
     faults: list[str] = field(default_factory=list)
     expected_faults: set[int] = field(default_factory=set)
 
@@ -37,7 +38,10 @@ class Witness:
     def see_url(self, url: str) -> None:
         """Remember what a URL carries."""
         parts = urlsplit(url)
-        self.keep_all(f"{parts.netloc}{parts.path}", dict(parse_qsl(parts.query)))
+        params = dict(parse_qsl(parts.query))
+        self.keep_all(f"{parts.netloc}{parts.path}", params)
+        if parts.path.endswith("/authorize"):
+            self.client_states.add(params.get("state", ""))
 
     def see_cookies(self, host: str, headers: Iterable[str]) -> None:
         """Remember the values of Set-Cookie headers."""
@@ -57,3 +61,8 @@ class Witness:
         unexpected = [fault for fault in self.faults if int(fault[:3]) not in self.expected_faults]
         assert not unexpected, unexpected
         assert "Traceback" not in written, written[written.index("Traceback") :][:4000]
+
+    def check_kept(self, kept: str) -> None:
+        """Assert that no secret stands in clear in a database (rule G11)."""
+        leaked = [what for secret, what in self.secrets.items() if secret in kept and secret not in self.client_states]
+        assert not leaked, f"secrets in the broker's database: {leaked}"
