@@ -126,10 +126,88 @@ class Provider(Protocol):
 
 @runtime_checkable
 class RefreshesIdentity(Protocol):
-    """A provider that can vouch again without the person."""
+    """A provider that can vouch again without the person: by its refresh token, or by asking with the access token it gave."""
 
-    async def refresh(self, tokens: UpstreamTokens, identity: UpstreamIdentity) -> UpstreamIdentity:
-        """Refresh upstream and return the identity as it is now, with new tokens; raises UpstreamError."""
+    @property
+    def shares_tokens(self) -> bool:
+        """Whether a person's newest tokens serve all their sessions, because the provider ends older ones (GitHub)."""
+        ...
+
+    async def refresh(self, tokens: UpstreamTokens, known: UpstreamIdentity) -> UpstreamIdentity:
+        """Return the person as the provider knows them now; `tokens` of the result are what to keep from here on.
+
+        The same issuer and subject as `known`, or UpstreamError(PERMANENT, "subject_changed"). Groups are read again; unknown ones are
+        unknown. Raises UpstreamError: PERMANENT (disabled, revoked, logged out), INTERACTION, TRANSIENT, OPERATOR, PROTOCOL. A
+        provider that rotates may have spent the old refresh token when a TRANSIENT error says `answer_lost` (rule B14).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogoutEvent:
+    """A verified logout token: at least one of `subject` and `sid`; `jti` is used up until `expires_at` (seconds)."""
+
+    issuer: str
+    subject: str | None
+    sid: str | None
+    jti: str
+    expires_at: int
+
+
+@runtime_checkable
+class VerifiesLogout(Protocol):
+    """A provider that sends back-channel logout tokens."""
+
+    async def verify_logout_token(self, token: str) -> LogoutEvent:
+        """Return what a logout token says, by every rule of OpenID Connect Back-Channel Logout section 2.6 but replay (rule B15).
+
+        Raises UpstreamError(PROTOCOL, ...) for a token that is not to be believed, TRANSIENT while the keys cannot be had.
+        """
+        ...
+
+
+@runtime_checkable
+class EndsSession(Protocol):
+    """A provider whose own session can be ended by sending the browser there (RP-initiated logout)."""
+
+    async def logout_url(self, tokens: UpstreamTokens | None, *, return_to: str) -> str | None:
+        """Return where to send the browser, None where the metadata names no such place."""
+        ...
+
+
+@runtime_checkable
+class RevokesTokens(Protocol):
+    """A provider whose tokens can be given back (RFC 7009 or its like)."""
+
+    async def revoke(self, tokens: UpstreamTokens) -> None:
+        """Give the tokens back, these alone; raises UpstreamError."""
+        ...
+
+
+class Verdict(StrEnum):
+    """How a check went."""
+
+    OK = "OK"
+    WARN = "WARN"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One diagnosis: what was looked at, what was found, and the one-line mend with where in the vendor's console it is."""
+
+    name: str
+    status: Verdict
+    detail: str
+    fix: str = ""
+
+
+@runtime_checkable
+class Diagnoses(Protocol):
+    """A provider that can say what is wrong with its set-up without a person."""
+
+    async def check(self, redirect_uri: str) -> tuple[Check, ...]:
+        """Return every check in a fixed order; `redirect_uri` is ours, spelled as it must be registered. Raises nothing upstream."""
         ...
 
 
