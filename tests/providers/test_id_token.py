@@ -172,6 +172,18 @@ def test_no_made_up_signature_verifies(alg: str, signature: bytes) -> None:
     assert verify(made_up, KEYS) is None
 
 
+@pytest.mark.parametrize(("length", "accepted"), [(900, True), (11_000, True), (13_000, False)])
+def test_a_header_holds_a_certificate_chain_and_not_much_more(length: int, accepted: bool) -> None:  # noqa: FBT001 - a table
+    """Security rule B5: 16 KiB as written, signed or not."""
+    assert (judge(signed(header={**HEADER, "x5c": ["M" * length]})) is not None) == accepted
+
+
+@pytest.mark.parametrize(("length", "accepted"), [(180_000, True), (200_000, False)])
+def test_a_token_holds_hundreds_of_groups_and_not_much_more(length: int, accepted: bool) -> None:  # noqa: FBT001 - a table
+    """Security rule B5: 256 KiB as written, signed or not."""
+    assert (judge(signed({**CLAIMS, "groups": ["g" * length]})) is not None) == accepted
+
+
 def test_a_repeated_claim_is_refused() -> None:
     """RFC 7519 section 4."""
     payload = json.dumps(CLAIMS)[:-1] + ', "sub": "u-root"}'

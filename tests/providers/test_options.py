@@ -141,6 +141,12 @@ async def test_the_secret_is_presented_as_metadata_or_settings_say(
         assert ("authorization" in call.headers, "client_secret" in call.params) == (in_header, not in_header)
 
 
+async def test_an_id_with_odd_characters_survives_basic_credentials() -> None:
+    """RFC 6749 section 2.3.1: form-encoded first, so that a colon in the id does not end it."""
+    async with open_case("oidc", idp={"client_id": "https://broker.example:8443/%41 +"}) as case:
+        assert (await case.sign_in()).subject == "u-alice"
+
+
 async def test_a_provider_that_takes_no_secret_from_us_is_our_operators_matter() -> None:
     """No weaker way is tried."""
     async with open_case("oidc") as case:
