@@ -11,7 +11,7 @@ import typer
 
 from broker.audit import Event, as_line, clean
 from broker.cli.context import AsJson, ConfigFile, Desk, Overrides, at_desk, new_group, print_json, settings_from
-from broker.config_faults import nearest
+from broker.config.faults import nearest
 
 if TYPE_CHECKING:
     from broker.store.base import StoredEvent

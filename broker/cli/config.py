@@ -18,7 +18,7 @@ from broker.cli.context import (
     stop,
 )
 from broker.config import SettingsError
-from broker.config_schema import schema as schema_of
+from broker.config.schema import schema as schema_of
 
 app = new_group("The settings: what they are, whether they are good, and their schema.")
 

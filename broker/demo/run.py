@@ -19,7 +19,7 @@ from broker.app import Broker, create_app
 from broker.audit import Audit
 from broker.clock import Entropy, SystemClock, SystemEntropy
 from broker.config import load
-from broker.config_short import short_names
+from broker.config.short import short_names
 from broker.demo import sample_server, words
 from broker.demo.idp import create_idp
 from broker.demo.idp_memory import RelyingParty

@@ -7,11 +7,11 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.config import SettingsError, examine, load
-from broker.config_table import BROKER, CLIENT, GROUPS, POLICY, RESOURCE
+from broker.config.table import BROKER, CLIENT, GROUPS, POLICY, RESOURCE
 from providers.registry import provider_types
 from tests.broker.settings_input import LOCAL, PRODUCTION
 
@@ -66,6 +66,7 @@ documents = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(document=documents, base=st.sampled_from([LOCAL, PRODUCTION, {}]))
 def test_any_environment_loads_or_is_refused(document: dict[str, Any], base: dict[str, str]) -> None:
     environ = {
@@ -85,6 +86,7 @@ def as_toml(value: Any) -> str:
     return '"null"' if value is None else json.dumps(value)
 
 
+@settings(deadline=None)
 @given(document=documents, base=st.sampled_from([LOCAL, PRODUCTION, {}]))
 def test_any_file_loads_or_is_refused(document: dict[str, Any], base: dict[str, str]) -> None:
     toml = "".join(f"{json.dumps(name)} = {as_toml(value)}\n" for name, value in document.items())
@@ -101,12 +103,14 @@ def test_values_beyond_all_measure_are_refused(name: str, value: str) -> None:
         load(None, LOCAL, f"{name} = {value}".encode(), TYPES)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_as_a_file_load_or_are_refused(raw: bytes) -> None:
     with contextlib.suppress(SettingsError):
         load(None, LOCAL, raw, TYPES)
 
 
+@settings(deadline=None)
 @given(name=st.text(max_size=30), value=st.text(max_size=30))
 def test_any_variable_loads_or_is_refused(name: str, value: str) -> None:
     with contextlib.suppress(SettingsError):

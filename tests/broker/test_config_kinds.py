@@ -6,11 +6,11 @@ import contextlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker.config_faults import Wrong
-from broker.config_kinds import as_list, duration
+from broker.config.faults import Wrong
+from broker.config.kinds import as_list, duration
 from broker.settings import DAY, HOUR, Address, Rate
 from tests.broker.settings_input import MASTER_KEY, PRODUCTION, load_from, only_fault
 
@@ -33,11 +33,13 @@ def test_other_time_spans_are_refused_with_examples(text: str) -> None:
     assert mend
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=1, max_value=3660 * DAY))
 def test_any_number_of_seconds_is_itself(seconds: int) -> None:
     assert duration().parse(str(seconds)) == duration().parse(seconds) == seconds
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_text_makes_reading_a_time_span_fail_otherwise_than_by_a_refusal(text: str) -> None:
     with contextlib.suppress(Wrong):
@@ -102,6 +104,7 @@ def test_other_lists_are_refused(text: str) -> None:
     assert only_fault({"BROKER_TRUSTED_PROXIES": text})[0] == "BROKER_TRUSTED_PROXIES"
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text(st.characters(codec="ascii", exclude_characters=',[" \\', categories=["L", "N", "P"]), min_size=1))
 )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from broker.config import examine
-from broker.config_policy import unmet_rules
+from broker.config.policy import unmet_rules
 from broker.settings import PolicyRule
 from providers.base import ProviderType
 from providers.registry import provider_types

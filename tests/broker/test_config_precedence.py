@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from broker.config import examine
-from broker.config_table import BROKER
+from broker.config.table import BROKER
 from broker.settings import HOUR, MINUTE, Address, Rate, Settings
 from providers.registry import provider_types
 from tests.broker.settings_input import LOCAL, MASTER_KEY, load_from, only_fault, refused

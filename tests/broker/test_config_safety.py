@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.config import SettingsError, examine, load
@@ -130,6 +130,7 @@ SECRETS = {
 MARK = "zQ7~x"  # in every generated secret, and in no sentence of ours
 
 
+@settings(deadline=None)
 @given(
     name=st.sampled_from(sorted(SECRETS)),
     before=st.text(max_size=20) | st.from_regex(r"[A-Za-z0-9._~-]{0,40}", fullmatch=True),

@@ -10,8 +10,8 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from broker.config import SettingsError, load
-from broker.config_schema import schema
-from broker.config_table import BROKER, CLIENT, POLICY, PROVIDER, RESOURCE, Setting, provider_table
+from broker.config.schema import schema
+from broker.config.table import BROKER, CLIENT, POLICY, PROVIDER, RESOURCE, Setting, provider_table
 from providers.registry import provider_types
 from tests.broker.settings_input import load_from
 

@@ -1,0 +1,149 @@
+"""Policy rules as they are written (architecture, section 7): names checked, values normalised, ambiguity refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from broker.config.faults import Faults, Wrong, nearest, quoted
+from broker.config.places import DOMAINS
+from broker.config.reader import Reader
+from broker.config.resources import find
+from broker.config.table import BROKER, POLICY
+from broker.model import Resource
+from broker.settings import PolicyRule, ProviderConfig
+from providers.base import ProviderType
+
+_NEEDS_PROVIDER = ("group",)  # strangers choose names such as these elsewhere
+_OF_A_PERSON = ("user", "domain", "group")
+
+
+def read_policy(
+    reader: Reader, *, providers: tuple[str, ...], resources: tuple[Resource, ...]
+) -> tuple[PolicyRule, ...]:
+    """Return the rules in their order; every fault is noted. `providers` are the ids under which one is configured."""
+    tables: Sequence[Mapping[str, Any]] = reader.read(("policy",), BROKER["policy"]) or ()
+    name, origin = reader.place(("policy",))
+    rules: list[PolicyRule] = []
+    for number, table in enumerate(tables, start=1):
+        rule = _Rule(reader.faults, f"{name}, rule {number}", origin).read(table, number, providers, resources)
+        if rule.name in {r.name for r in rules}:
+            reader.faults.add(
+                f"{name}, rule {number}", origin, f"is named {quoted(rule.name)}, as another rule is", "rename it"
+            )
+        rules.append(rule)
+    return tuple(rules)
+
+
+def unmet_rules(
+    rules: tuple[PolicyRule, ...], providers: tuple[ProviderConfig, ...], types: Mapping[str, ProviderType]
+) -> list[str]:
+    """Return a sentence for each condition over an attribute that none of the rule's providers ever gives."""
+    sentences = []
+    for rule in rules:
+        concerned = [p for p in providers if not rule.provider or p.id in rule.provider]
+        for attribute in _OF_A_PERSON:
+            if getattr(rule, attribute) and concerned:
+                blind = [p.id for p in concerned if attribute not in types[p.adapter.type].gives]
+                if len(blind) == len(concerned):
+                    effect = "holds for everybody" if rule.effect == "deny" else "never holds"
+                    sentences.append(
+                        f"Policy rule {quoted(rule.name)} is about {attribute}, which {' and '.join(blind)} never gives: it {effect}"
+                    )
+    return sentences
+
+
+class _Rule:
+    """One rule while it is read."""
+
+    def __init__(self, faults: Faults, name: str, origin: str) -> None:
+        self._faults = faults
+        self._name = name
+        self._origin = origin
+
+    def read(
+        self, table: Mapping[str, Any], number: int, providers: tuple[str, ...], resources: tuple[Resource, ...]
+    ) -> PolicyRule:
+        values = self._values(table)
+        for wanted in values.get("provider", ()):
+            if wanted not in providers:
+                close = nearest(wanted, providers)
+                self._refuse(
+                    f"names provider {quoted(wanted)}, which is not configured",
+                    f"write {close}" if close else "write a provider's id",
+                )
+        if len(providers) > 1 and not table.get("provider"):
+            for condition in _NEEDS_PROVIDER:
+                if condition in table:
+                    self._refuse(
+                        f"is about {condition} and names no provider, while there are several",
+                        "add provider: anybody can be in a group of that name elsewhere",
+                    )
+        urls = self._resources(values.get("resource", ()), resources)
+        self._check_scopes(values.get("scopes") or (), [r for r in resources if not urls or r.url in urls])
+        return PolicyRule(
+            name=values.get("name") or f"rule {number}",
+            effect=values.get("effect") or "allow",
+            resource=urls,
+            provider=values.get("provider", ()),
+            client=values.get("client", ()),
+            user=values.get("user", ()),
+            domain=self._domains(values.get("domain", ())),
+            group=values.get("group", ()),
+            scopes=values.get("scopes"),
+            access_token_ttl=values.get("access_token_ttl"),
+            refresh_token_ttl=values.get("refresh_token_ttl"),
+        )
+
+    def _values(self, table: Mapping[str, Any]) -> dict[str, Any]:
+        values = {}
+        for key, value in table.items():
+            setting = POLICY.get(key)
+            if setting is None:
+                close = nearest(key, POLICY)
+                self._refuse(
+                    f"has {quoted(key)}, which is no part of a rule",
+                    f"write {close}" if close else f"use {', '.join(POLICY)}",
+                )
+            elif setting.later:
+                self._refuse(f"has {key}, which is not supported by this version", "remove the condition, or the rule")
+            else:
+                try:
+                    values[key] = setting.kind.parse(value)
+                except Wrong as wrong:
+                    self._refuse(f"has {key}, which {wrong.wrong}", wrong.mend)
+        return values
+
+    def _resources(self, named: tuple[str, ...], resources: tuple[Resource, ...]) -> tuple[str, ...]:
+        urls = []
+        for name in named:
+            resource = find(resources, name)
+            if resource is None:
+                close = nearest(name, [r.id for r in resources])
+                self._refuse(
+                    f"names resource {quoted(name)}, which is not configured",
+                    f"write {close}" if close else "write a resource's id or URL",
+                )
+            else:
+                urls.append(resource.url)
+        return tuple(urls)
+
+    def _check_scopes(self, scopes: tuple[str, ...], resources: list[Resource]) -> None:
+        known = {scope for resource in resources for scope in resource.scopes}
+        for scope in scopes:
+            if scope not in known:
+                close = nearest(scope, known)
+                self._refuse(
+                    f"names scope {quoted(scope)}, which none of its resources has",
+                    f"write {close}" if close else "write a scope of the resource",
+                )
+
+    def _domains(self, named: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(DOMAINS.parse(list(named)))
+        except Wrong as wrong:
+            self._refuse(f"has domain, which {wrong.wrong}", wrong.mend)
+            return ()
+
+    def _refuse(self, wrong: str, mend: str) -> None:
+        self._faults.add(self._name, self._origin, wrong, mend)

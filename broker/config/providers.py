@@ -1,0 +1,187 @@
+"""Identity providers: each with its type's options, its issuer, and who may sign in through it. Incomplete ones are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from broker.config.faults import nearest, quoted
+from broker.config.reader import Reader
+from broker.config.short import short_name, short_names
+from broker.config.table import LATER_TYPES, PROVIDER, option_owners, provider_table, variable
+from broker.protocol import web_url
+from broker.settings import ProviderConfig
+from providers.base import ProviderSettings, ProviderType
+
+_RESTRICTIONS = ("allowed_domains", "allowed_groups", "allowed_orgs", "allowed_tenants", "hosted_domains")
+
+
+def read_providers(reader: Reader, types: Mapping[str, ProviderType], *, loopback: bool) -> tuple[ProviderConfig, ...]:
+    """Return the providers in order of their ids; every fault is noted. `loopback`: ours is a loopback issuer."""
+    found = [_read(reader, types, id_, loopback=loopback) for id_ in reader.ids("providers")]
+    return tuple(provider for provider in found if provider is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Party:
+    """One provider while it is read."""
+
+    reader: Reader
+    kind: ProviderType
+    id: str
+    loopback: bool
+
+    def path(self, name: str) -> tuple[str, str, str]:
+        return ("providers", self.id, name)
+
+
+def _read(reader: Reader, types: Mapping[str, ProviderType], id_: str, *, loopback: bool) -> ProviderConfig | None:
+    kind = _type(reader, types, id_)
+    if kind is None:
+        for name, setting in PROVIDER.items():  # their faults are told with the type's
+            if name != "type":
+                reader.read(("providers", id_, name), setting)
+        return None
+    reader.derive(("providers", id_, "type"), kind.name, "the id")
+    party = _Party(reader, kind, id_, loopback)
+    values = _values(party, types)
+    options = {name: str(values[name]) for name in sorted(kind.options) if values.get(name) is not None}
+    derived = kind.issuer_from(options) if kind.issuer_from else None
+    issuer = _issuer(party, values["issuer"], derived)
+    _require(party, values, derived)
+    if issuer is not None:
+        reader.derive(party.path("issuer"), issuer, "the other options")
+    if kind.open_to_anyone and not values["allow_anyone"] and not any(values.get(name) for name in _RESTRICTIONS):
+        name = variable(party.path("allow_anyone"))
+        reader.faults.add_unsafe(
+            name,
+            "",
+            f"anyone on the internet could sign in: providers of type {kind.name} are open and nothing restricts this one",
+            f"restrict it, for example with {variable(party.path('allowed_domains'))}, or set {name}=true",
+        )
+    if issuer is None or values["client_id"] is None or values["timeout"] is None or values["recheck_interval"] is None:
+        return None
+    adapter = ProviderSettings(
+        id=id_,
+        type=kind.name,
+        display_name=values["display_name"] or id_,
+        issuer=issuer,
+        client_id=values["client_id"],
+        client_secret=values["client_secret"],
+        scopes=values["scopes"],
+        ca_file=values["ca_file"],
+        proxy=values["proxy"],
+        timeout=float(values["timeout"]),
+        recheck_interval=values["recheck_interval"],
+        loopback=loopback,
+        options=options,
+    )
+    for sentence in kind.faults(adapter):
+        name, _, wrong = sentence.partition(" ")
+        reader.refuse(party.path(name.lower()), wrong, "change it, or remove it for the default")
+    return ProviderConfig(
+        adapter=adapter,
+        allowed_domains=values["allowed_domains"],
+        allowed_groups=values["allowed_groups"],
+        email_domains=values["email_domains"],
+        acr_map=values["acr_map"] or {},
+        identity_namespace=values["identity_namespace"] or "",
+        allow_anyone=bool(values["allow_anyone"]),
+        enabled_by=_enabled_by(party),
+    )
+
+
+def _type(reader: Reader, types: Mapping[str, ProviderType], id_: str) -> ProviderType | None:
+    path = ("providers", id_, "type")
+    name = reader.read(path, PROVIDER["type"])
+    if name is None and reader.given(path) is not None:
+        return None
+    if (name or id_) in types:
+        return types[name or id_]
+    known = ", ".join(sorted(types))
+    if (name or id_) in LATER_TYPES:
+        wrong = f"providers of type {name or id_} are not supported by this version"
+        reader.refuse(path, wrong, f"use one of {known}")
+    elif name is None:
+        reader.faults.missing(variable(path), f"set it to one of {known}")
+    else:
+        reader.refuse(path, f"is {quoted(name)}", f"write {nearest(name, types) or f'one of {known}'}")
+    return None
+
+
+def _values(party: _Party, types: Mapping[str, ProviderType]) -> dict[str, Any]:
+    """Read every setting that this type takes; refuse those of other types and of later versions."""
+    reader, kind = party.reader, party.kind
+    owners = option_owners(types)
+    values = {}
+    for name, setting in provider_table(types).items():
+        path = party.path(name)
+        common = name in PROVIDER and not PROVIDER[name].later
+        if name in owners and name not in kind.options and not common:
+            if reader.given(path) is not None:
+                wrong = f"is for providers of type {' or '.join(owners[name])}, and this one is of type {kind.name}"
+                reader.refuse(path, wrong, "remove it, or change the type")
+        elif name != "type":
+            short = short_name(kind, name) if party.id == kind.name else None
+            values[name] = reader.read(path, setting, credential=short.lower() if short else None)
+    return values
+
+
+def _issuer(party: _Party, given: str | None, derived: str | None) -> str | None:
+    path = party.path("issuer")
+    if given is not None and derived is not None and given != derived:
+        party.reader.refuse(path, f"is not {quoted(derived)}, which the other options say", "remove one of the two")
+        return None
+    issuer = given or derived
+    if issuer is None:
+        return None
+    url = web_url.parse(issuer)
+    if url is None or url.query is not None:
+        party.reader.refuse(
+            path, f"is {quoted(issuer)}, which is no issuer", "write https://host/path, without a query"
+        )
+        return None
+    if url.scheme == "http" and not (url.loopback and party.loopback):
+        mend = "write https; http works only on loopback, where BROKER_ISSUER is on loopback too"
+        party.reader.refuse(path, f"is {quoted(issuer)}, which is not encrypted", mend)
+        return None
+    return issuer
+
+
+def _require(party: _Party, values: Mapping[str, Any], derived: str | None) -> None:
+    """Refuse an incomplete provider, in the words of the form that it was written in."""
+    reader, kind = party.reader, party.kind
+    shorts = set(short_names({kind.name: kind}))
+    written = sorted(given.name for given in reader.under("providers", party.id) if given.name in shorts)
+
+    def spell(name: str) -> str:
+        return (short_name(kind, name) if written else None) or variable(party.path(name))
+
+    for name in ("issuer", "client_id", "client_secret") if written else ("issuer", "client_id"):
+        known = values[name] is not None or (name == "issuer" and derived is not None)
+        if known or reader.given(party.path(name)) is not None:
+            continue
+        others = [spell(option) for option in _issuer_options(kind)] if name == "issuer" else []
+        mend = f"set it, or {' and '.join(others)}" if others else "set it"
+        if written:
+            mend += f"; or set BROKER_PROVIDER_ALIASES=false if {kind.env_prefix}_… belongs to another program"
+        reader.faults.add(
+            spell(name), "", f"is missing, while {', '.join(written)} is set" if written else "is missing", mend
+        )
+
+
+def _issuer_options(kind: ProviderType) -> tuple[str, ...]:
+    """Return the fewest options that this type derives an issuer from, found by asking it."""
+    if kind.issuer_from is None:
+        return ()
+    sets = (chosen for size in (1, 2) for chosen in combinations(sorted(kind.options, reverse=True), size))
+    return next((s for s in sets if kind.issuer_from(dict.fromkeys(s, "https://idp.example.com"))), ())
+
+
+def _enabled_by(party: _Party) -> str:
+    """Return the setting that says most about why this provider is there, and its place."""
+    given = [party.reader.given(party.path(name)) for name in ("issuer", *_issuer_options(party.kind), "type")]
+    first = next((g for g in given if g is not None), None) or party.reader.under("providers", party.id)[0]
+    return f"{first.name} ({first.origin})"
