@@ -89,8 +89,8 @@ class Broker:
             return
         core = self.core
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(core.store.close)  # before it opens: a failed start leaves no connection behind
             await core.store.open()
-            stack.push_async_callback(core.store.close)
             stack.push_async_callback(core.fetcher.aclose)
             for client in core.upstream_http:
                 stack.push_async_callback(client.aclose)

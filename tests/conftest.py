@@ -7,6 +7,10 @@ import socket
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("shared", deadline=None)  # two shared cores say nothing about how long an example takes
+settings.load_profile("shared")
 
 _connect = socket.socket.connect
 _connect_ex = socket.socket.connect_ex

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import socket
 import sys
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any
 
 from broker.app import Broker, create_admin_app, create_app
 from broker.audit import Audit
+from broker.cli.context import with_master_key
 from broker.clock import SystemClock, SystemEntropy
 from broker.keys import WrongMasterKey
-from broker.seal import load_or_create_master_key
 from broker.server import Listener, Stop, bind
 from broker.settings import Address, Settings
-from broker.store.base import SchemaOutdated, StoreLocked, StoreUnavailable
+from broker.store.base import SchemaOutdated, StoreLocked, StoreMisconfigured, StoreUnavailable
 from broker.store.open import open_store
 from providers.http import open_http
 
@@ -32,7 +30,7 @@ def run(settings: Settings) -> int:
     """Serve until SIGTERM; return the exit status."""
     try:
         _run(_serve(settings))
-    except (CannotStart, StoreLocked, SchemaOutdated, WrongMasterKey) as error:
+    except (CannotStart, StoreLocked, StoreMisconfigured, SchemaOutdated, WrongMasterKey) as error:
         sys.stderr.write(f"mcp-broker: {error}\n")
         return REFUSED
     except StoreUnavailable as error:
@@ -51,15 +49,6 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-def with_master_key(settings: Settings) -> Settings:
-    """Return the settings with a master key: on loopback one is made beside the SQLite file, once."""
-    if settings.master_keys:
-        return settings
-    database = settings.database_url.reveal().removeprefix("sqlite:///")
-    key = load_or_create_master_key(Path(database + ".key"), SystemEntropy())
-    return dataclasses.replace(settings, master_keys=(key,))
-
-
 async def _serve(settings: Settings) -> None:
     clock, entropy = SystemClock(), SystemEntropy()
     audit = Audit(clock, level=settings.log_level, text=settings.log_format == "text")
@@ -74,6 +63,8 @@ async def _serve(settings: Settings) -> None:
     listeners = [Listener(app, public), Listener(create_admin_app(broker), admin)]
     for provider in settings.providers:
         audit.log("provider.enabled", provider=provider.id, type=provider.adapter.type, by=provider.enabled_by)
+    for warning in settings.warnings:
+        audit.log("settings.warning", "warning", text=warning)
     audit.log("server.started", issuer=settings.issuer, bind=f"{settings.bind.host}:{settings.bind.port}")
     running = [asyncio.create_task(listener.run_until_stopped()) for listener in listeners]
     try:

@@ -1,9 +1,6 @@
 """The contract suite's asserts explain themselves like those of a test module; properties are judged by truth, not by the clock."""
 
 import pytest
-from hypothesis import settings
 
 _PARTS = ("discovery", "id_token", "keys", "response", "token", "userinfo")
 pytest.register_assert_rewrite("tests.providers.case", *(f"tests.providers.contract_{part}" for part in _PARTS))
-settings.register_profile("shared", deadline=None)
-settings.load_profile("shared")
