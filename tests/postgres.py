@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
@@ -80,6 +80,16 @@ class PostgresServer:
         """Stop the server: SIGINT ends every connection properly, SIGQUIT at once."""
         self._process.send_signal(how)
         self._process.wait(START)
+
+    def pause(self, backends: Sequence[int]) -> None:
+        """Let backends hang, as a machine does that swaps or a network that drops packets."""
+        for pid in backends:
+            os.kill(pid, signal.SIGSTOP)
+
+    def resume(self, backends: Sequence[int]) -> None:
+        """Let them run again."""
+        for pid in backends:
+            os.kill(pid, signal.SIGCONT)
 
     def remove(self) -> None:
         """Stop the server and delete its data."""

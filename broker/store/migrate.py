@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 from alembic import command
 from alembic.config import Config
@@ -26,6 +27,7 @@ from broker.store.url import SqliteUrl, parse
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 WAIT = 30  # seconds for another migration to finish
+_ALEMBIC = Lock()  # its `context` belongs to the whole process
 
 
 def migrate(url: str) -> None:
@@ -33,7 +35,7 @@ def migrate(url: str) -> None:
     place = parse(url)
     if isinstance(place, SqliteUrl):
         make_private(place.path)
-    with _connect(url) as connection:
+    with _ALEMBIC, _connect(url) as connection:
         command.upgrade(_config(connection=connection), "head")
 
 
@@ -53,7 +55,8 @@ def sql(url: str) -> str:
     except StoreUnavailable:
         version = EMPTY
     text = io.StringIO()
-    command.upgrade(_config(output=text, dialect=dialect), f"{version or 'base'}:head", sql=True)
+    with _ALEMBIC:
+        command.upgrade(_config(output=text, dialect=dialect), f"{version or 'base'}:head", sql=True)
     return text.getvalue()
 
 

@@ -51,10 +51,10 @@ class PostgresDatabase:
     async def open(self) -> None:
         """Connect and refuse a schema that is behind (SchemaOutdated)."""
         try:
-            found, _ = await self._execute(VERSION.encode(), {})
-        except errors.UndefinedTable:
-            found = []
-        require(found[0][0] if found else EMPTY)
+            require(await self._schema_version())
+        except BaseException:
+            await self._pool.close()
+            raise
 
     async def close(self) -> None:
         """Finish what was accepted, then disconnect."""
@@ -95,6 +95,13 @@ class PostgresDatabase:
         """Run it; rows that another replica sweeps are left to it."""
         _, touched = await self._execute(self._translated(sweep), values)
         return touched
+
+    async def _schema_version(self) -> str:
+        try:
+            found, _ = await self._execute(VERSION.encode(), {})
+        except errors.UndefinedTable:
+            return EMPTY
+        return str(found[0][0]) if found else EMPTY
 
     def _translated(self, statement: Query | Sweep) -> bytes:
         sql = self._others.get(statement)

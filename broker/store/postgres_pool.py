@@ -45,15 +45,18 @@ class Pool:
 
         Raises StoreUnavailable when there is none in time.
         """
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
+        connected_by = min(deadline, loop.time() + CONNECT)
         try:
-            async with asyncio.timeout_at(min(deadline, loop.time() + CONNECT)):
+            async with asyncio.timeout_at(connected_by):
                 await self._free.acquire()
         except TimeoutError:
             raise StoreUnavailable("every connection to the database is busy") from None
         try:
-            connection = await self._take(deadline)
+            connection = await self._take(connected_by)
             hang_up = loop.call_at(deadline, _hang_up, connection)
             try:
                 yield connection
@@ -65,22 +68,22 @@ class Pool:
 
     async def close(self) -> None:
         """Wait for the calls that run, then disconnect."""
+        if self._closed:
+            return
         self._closed = True
         for _ in range(self._size):
             await self._free.acquire()
         while self._idle:
             await self._idle.pop().close()
 
-    async def _take(self, deadline: float) -> Connection:
-        if self._closed:
-            raise StoreUnavailable("the store is closed")
+    async def _take(self, by: float) -> Connection:
         while self._idle:
             connection = self._idle.pop()
             if _alive(connection):
                 return connection
             await connection.close()
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(by):
                 return await psycopg.AsyncConnection.connect("", autocommit=True, **self._said)
         except (psycopg.OperationalError, TimeoutError) as error:
             raise StoreUnavailable(f"the database cannot be reached: {error}") from error

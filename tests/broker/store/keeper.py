@@ -51,6 +51,10 @@ class Keeper:
                 await store.close()
 
 
+def unheard(_: Sequence[AuditEvent]) -> None:
+    """A sink for tests that do not look at it."""
+
+
 def event(name: str = "token.refreshed", **fields: Any) -> tuple[AuditEvent, ...]:
     return (AuditEvent(name=name, at=NOW, request_id="req", subject="u_alice", fields=fields),)
 
