@@ -27,13 +27,17 @@ class Fault(StrEnum):
 
 
 class UpstreamError(Exception):
-    """An identity provider's failure. `reason` is a word of ours (never upstream text), `fault` says who can do what about it."""
+    """An identity provider's failure. `reason` is a word of ours (never upstream text), `fault` says who can do what about it.
 
-    def __init__(self, fault: Fault, reason: str) -> None:
-        """Keep both; neither ever holds what the provider said (security rule B12)."""
+    `tokens` are there when a refresh failed after the provider had rotated: keep them from here on, the old ones may be dead.
+    """
+
+    def __init__(self, fault: Fault, reason: str, *, tokens: UpstreamTokens | None = None) -> None:
+        """Keep them; the text never holds what the provider said (security rules B12, B13)."""
         super().__init__(f"{fault.value}: {reason}")
         self.fault = fault
         self.reason = reason
+        self.tokens = tokens
 
 
 class ProviderSettingsError(ValueError):

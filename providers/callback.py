@@ -9,16 +9,18 @@ from providers.base import Callback, Fault, UpstreamError, UpstreamRequest
 
 _CODE = re.compile(r"[ -~]{1,8192}")  # RFC 6749 appendix A.11
 
-# The codes of RFC 6749 section 4.1.2.1 and Core section 3.1.2.6. The keys are our words: what is not here is not repeated.
+# The codes of RFC 6749 section 4.1.2.1, Core section 3.1.2.6 and GitHub. The keys are our words: what is not here is not repeated.
 _FAULTS = {
     "access_denied": Fault.DENIED,
     "account_selection_required": Fault.INTERACTION,
+    "application_suspended": Fault.OPERATOR,
     "consent_required": Fault.INTERACTION,
     "interaction_required": Fault.INTERACTION,
     "login_required": Fault.INTERACTION,
     "invalid_client": Fault.OPERATOR,
     "invalid_request": Fault.OPERATOR,
     "invalid_scope": Fault.OPERATOR,
+    "redirect_uri_mismatch": Fault.OPERATOR,
     "unauthorized_client": Fault.OPERATOR,
     "unmet_authentication_requirements": Fault.INTERACTION,
     "unsupported_response_type": Fault.OPERATOR,

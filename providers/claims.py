@@ -80,7 +80,7 @@ def email(sources: Sequence[VerifiedClaims]) -> Email | None:
     stated = [claims for claims in sources if claims.values.get("email_verified") is not None]
     for claims in (*stated, *sources):
         address = claims.values.get("email")
-        if _is_address(address):
+        if is_address(address):
             return Email(address, _is_true(claims.values.get("email_verified")))
     return None
 
@@ -89,11 +89,16 @@ def display_name(sources: Sequence[VerifiedClaims]) -> str | None:
     """Return a name for pages: `name`, else `preferred_username`, without what cannot be printed, truncated."""
     for claim in ("name", "preferred_username"):
         for claims in sources:
-            value = claims.values.get(claim)
-            shown = "".join(c for c in value if c.isprintable()).strip() if isinstance(value, str) else ""
-            if shown:
-                return shown[:MAX_NAME]
+            shown = printable(claims.values.get(claim))
+            if shown is not None:
+                return shown
     return None
+
+
+def printable(value: Any) -> str | None:
+    """Return a text fit for a page, truncated; None when nothing of it can be printed."""
+    shown = "".join(c for c in value if c.isprintable()).strip() if isinstance(value, str) else ""
+    return shown[:MAX_NAME] or None
 
 
 def acr(claims: VerifiedClaims) -> str | None:
@@ -127,7 +132,8 @@ def _is_word(value: Any) -> TypeGuard[str]:
     return isinstance(value, str) and 0 < len(value) <= _MAX_WORD and value.isprintable()
 
 
-def _is_address(value: Any) -> TypeGuard[str]:
+def is_address(value: Any) -> TypeGuard[str]:
+    """Whether a value looks like an e-mail address (RFC 5321 section 4.1.2); no more than that is asked of it."""
     if not isinstance(value, str) or len(value) > _MAX_EMAIL or not value.isprintable() or " " in value:
         return False
     local, _, domain = value.partition("@")

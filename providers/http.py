@@ -17,7 +17,7 @@ from typing import Any, Self
 import httpx2
 
 from providers.base import Fault, ProviderSettings, ProviderSettingsError, UpstreamError
-from providers.strict import Malformed, json_object
+from providers.strict import Malformed, json_array, json_object
 
 MAX_BODY = 1024 * 1024
 _LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0)
@@ -43,6 +43,13 @@ class UpstreamResponse:
         """Return the JSON object in the body, whatever the content type says; None when there is none."""
         try:
             return json_object(self.body)
+        except Malformed:
+            return None
+
+    def json_array(self) -> list[Any] | None:
+        """Return the JSON array in the body, whatever the content type says; None when there is none."""
+        try:
+            return json_array(self.body)
         except Malformed:
             return None
 
@@ -72,6 +79,21 @@ class UpstreamHttp:
         """Return the answer to a urlencoded POST, whatever its status; raises UpstreamError as `get_json` does."""
         headers = _headers("application/json", authorization)
         return await self._send(self._client.build_request("POST", url, headers=headers, data=fields), operation)
+
+    async def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        operation: str,
+        headers: Mapping[str, str],
+        body: Mapping[str, Any] | None = None,
+    ) -> UpstreamResponse:
+        """Return the answer of an API, whatever its status; `body` is sent as JSON. Raises UpstreamError as `get_json` does."""
+        request = self._client.build_request(
+            method, url, headers=dict(headers), json=None if body is None else dict(body)
+        )
+        return await self._send(request, operation)
 
     async def aclose(self) -> None:
         """Close the connections."""

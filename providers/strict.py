@@ -1,7 +1,7 @@
 """Strict readings of JSON (RFC 8259) and base64url (RFC 7515 section 2): one value, one spelling. Pure.
 
-Refused: repeated members, NaN and Infinity, lone surrogates, deep nesting, anything but an object at the top; padding, a foreign
-alphabet and stray bits in base64url.
+Refused: repeated members, NaN and Infinity, lone surrogates, deep nesting, anything but the expected kind at the top; padding, a
+foreign alphabet and stray bits in base64url.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ class Malformed(ValueError):
 
 def json_object(data: bytes) -> dict[str, Any]:
     """Return the JSON object in `data` (UTF-8); raises Malformed."""
-    try:
-        text = data.decode()
-        value = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_no_constant)
-        if "\\ud" in text.lower():  # a lone surrogate can be stored nowhere and encoded by nobody
-            json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        value = None
+    value = _json(data)
     if not isinstance(value, dict):
+        raise Malformed
+    return value
+
+
+def json_array(data: bytes) -> list[Any]:
+    """Return the JSON array in `data` (UTF-8); raises Malformed."""
+    value = _json(data)
+    if not isinstance(value, list):
         raise Malformed
     return value
 
@@ -39,6 +41,18 @@ def base64url(segment: str) -> bytes:
     if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != segment:
         raise Malformed
     return data
+
+
+def _json(data: bytes) -> Any:
+    """Return the value in `data`; None when it is not JSON as we read it."""
+    try:
+        text = data.decode()
+        value = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_no_constant)
+        if "\\ud" in text.lower():  # a lone surrogate can be stored nowhere and encoded by nobody
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    return value
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

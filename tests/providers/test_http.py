@@ -152,6 +152,26 @@ async def test_a_form_is_posted_urlencoded() -> None:
     assert seen[0].headers["content-type"] == "application/x-www-form-urlencoded"
 
 
+async def test_an_api_is_called_with_its_own_headers_and_json() -> None:
+    """What is no form and no plain GET; the answer may be an array."""
+    seen: list[httpx2.Request] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        return httpx2.Response(200, content=b"[1]")
+
+    async with answering(answer) as http:
+        headers = {"accept": "application/vnd.acme+json", "authorization": "Bearer at"}
+        answered = await http.call("DELETE", URL, operation="test", headers=headers, body={"a": ["ü"]})
+        await http.call("GET", URL, operation="test", headers=headers)
+    assert (answered.json_array(), answered.json_object()) == ([1], None)
+    assert (seen[0].method, seen[0].content.decode()) == ("DELETE", '{"a":["ü"]}')
+    assert seen[0].headers["content-type"] == "application/json"
+    assert (seen[0].headers["accept"], seen[0].headers["authorization"]) == ("application/vnd.acme+json", "Bearer at")
+    assert (seen[1].content, "content-type" in seen[1].headers) == (b"", False)
+    assert UpstreamResponse(200, {}, b"{}").json_array() is None
+
+
 async def test_the_whole_exchange_has_one_time_limit() -> None:
     """Security rule B7: neither a slow start nor a trickle outlives it."""
 

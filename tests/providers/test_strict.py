@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.strict import Malformed, base64url, json_object
+from providers.strict import Malformed, base64url, json_array, json_object
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,11 @@ def test_base64url_that_no_encoder_makes_is_refused(text: str) -> None:
     """RFC 4648 section 3.5."""
     with pytest.raises(Malformed):
         base64url(text)
+
+
+@pytest.mark.parametrize("text", [b"{}", b"7", b"[", b"[NaN]", b'[{"a": 1, "a": 2}]'])
+def test_an_array_is_read_as_strictly(text: bytes) -> None:
+    """RFC 8259 section 4."""
+    assert json_array(b'[{"a": 1}, 2]') == [{"a": 1}, 2]
+    with pytest.raises(Malformed):
+        json_array(text)
