@@ -201,14 +201,18 @@ class Writer:
 
 
 def _run_units(connection: Connection, group: Sequence[Unit]) -> None:
-    """Run each unit in its savepoint. Raises sqlite3.Error when SQLite gave up the whole transaction (disk full, input/output)."""
+    """Run each unit in its savepoint: one that fails by its own fault is undone alone.
+
+    Raises sqlite3.Error for a fault of the file or the disk: the transaction is not to be trusted then, nor the connection, which may have
+    been opened while the file could only be read.
+    """
     for unit in group:
         connection.execute("savepoint unit")
         try:
             unit.result, unit.events = unit.work(connection)
         except DEFECTS as error:
-            unit.fault = unavailable(error) if isinstance(error, sqlite3.Error) else error
-            if isinstance(error, sqlite3.Error) and not connection.in_transaction:
+            if isinstance(error, sqlite3.Error) and isinstance(unavailable(error), StoreUnavailable):
                 raise
+            unit.fault = error
             connection.execute("rollback to unit")
         connection.execute("release unit")

@@ -235,6 +235,17 @@ async def test_a_file_that_may_only_be_read_is_an_outage_until_it_may_be_written
     assert await writer.submit(note("again")) == "again"
 
 
+async def test_a_connection_that_cannot_begin_is_replaced(path: Path, writers: Callable[..., Writer]):
+    """Whatever state a fault left it in."""
+    stuck = connect_writer(path)
+    connections = [stuck, connect_writer(path)]
+    writer = writers(partial(connections.pop, 0), unheard)
+    stuck.execute("begin")
+    with pytest.raises(StoreUnavailable, match="within a transaction"):
+        await writer.submit(note("refused"))
+    assert await writer.submit(note("again")) == "again"
+
+
 async def test_whoever_stops_waiting_stops_nothing(path: Path, writers: Callable[..., Writer]):
     """The change is made; its event is told."""
     sunk: list[str] = []
