@@ -29,7 +29,7 @@ from tests.load.report import Figure, Line, lines, text
 from tests.load.systems import System
 from tests.load.wire import WrongAnswer
 
-FIGURES = ("start", "memory", "verifier", "slow-disk")
+FIGURES = ("start", "memory", "verifier", "slow-disk", "postgres")
 NAMES = (*(c.name for c in COMPARED), *FIGURES)
 BUSY_MACHINE = 0.7  # load average before anything was started
 WORDS = (
@@ -107,6 +107,9 @@ class Run:
                     registrations=self._length.registrations,
                     refreshes=self._length.refreshes,
                 )
+            if "verifier" in self._wanted:
+                _say("verifier")
+                self.figures += await extras.verifier(self._folder, upstream, min(0.5, self._length.seconds))
             await self._side_by_side(stack, upstream)
             if "slow-disk" in self._wanted:
                 _say("slow disk")
@@ -114,8 +117,14 @@ class Run:
                     self._folder, upstream, rounds=self._length.rounds, seconds=self._length.seconds
                 )
 
+            if "postgres" in self._wanted:
+                _say("PostgreSQL")
+                self.figures += await extras.postgres(
+                    self._folder, upstream, rounds=self._length.rounds, seconds=self._length.seconds
+                )
+
     async def _side_by_side(self, stack: ExitStack, upstream: Server) -> None:
-        if not self._wanted & {*(c.name for c in COMPARED), "verifier"}:
+        if not self._wanted & {c.name for c in COMPARED}:
             return
         raw = stack.enter_context(_running(lambda: dialects.start_limit(self._folder)))
         broker = stack.enter_context(_running(lambda: dialects.start_broker(self._folder, upstream)))
@@ -131,8 +140,6 @@ class Run:
             _say(f"round {number + 1} of {self._length.rounds}")
             await plan.round(number, self._length.seconds)
         self.lines = lines(plan)
-        if "verifier" in self._wanted:
-            self.figures += await extras.verifier(systems[OURS], min(0.5, self._length.seconds))
         memory = ", ".join(f"{name} {resident(system.server.pid) / 1e6:.0f}" for name, system in systems.items())
         self.notes.append(f"resident memory after all this, MB: {memory}")
 

@@ -1,8 +1,9 @@
-"""What is no ratio of two servers: start, memory, the verifier's cache, a slow disk, PostgreSQL."""
+"""What is not side by side with peers: start, memory, the verifier's cache, a slow disk, PostgreSQL."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import http.client
 import shutil
 import statistics
@@ -23,6 +24,7 @@ from tests.load.report import Figure
 from tests.load.systems import System
 from tests.load.wire import Connection
 from tests.load.workload import CONNECTIONS, RESOURCE
+from tests.postgres import INSTALL, SETTINGS, PostgresServer, binaries
 
 MEGABYTE = 1e6
 HUNDRED_THOUSAND = 100_000
@@ -126,29 +128,34 @@ async def _growth(system: System, operation: Operation, times: int) -> float:
     return scaled(before, resident(system.server.pid), times, HUNDRED_THOUSAND)
 
 
-async def verifier(system: System, seconds: float) -> list[Figure]:
+async def verifier(folder: Path, upstream: Server, seconds: float) -> list[Figure]:
     """Measure calls of the resource server's verifier with a token that it has seen before."""
-    token = await system.access_token(RESOURCE)
-    checked = BrokerTokenVerifier(system.server.origin, RESOURCE)
-    if await checked.verify_token(token) is None:
-        raise RuntimeError("the verifier refused a good token")
-    rates = []
-    for _ in range(3):
-        calls, began = 0, time.perf_counter()
-        while (elapsed := time.perf_counter() - began) < seconds:
-            for _ in range(200):
-                await checked.verify_token(token)
-            calls += 200
-        rates.append(calls / elapsed)
+    async with running_broker(folder, upstream, name="issuer") as system:
+        await system.begin_chains(RESOURCE, 1)
+        token = await system.access_token(RESOURCE)
+        checked = BrokerTokenVerifier(system.server.origin, RESOURCE)
+        if await checked.verify_token(token) is None:
+            raise RuntimeError("the verifier refused a good token")
+    rates = [await _calls(checked, token, seconds) for _ in range(3)]
     return [
         Figure(
             name="verifier, token seen before",
             value=statistics.median(rates),
             unit="calls/s",
             target=Target(100_000),
-            note="one process, on the generator's core",
+            note="calls for each second of CPU",
         )
     ]
+
+
+async def _calls(checked: BrokerTokenVerifier, token: str, seconds: float) -> float:
+    calls, began = 0, time.process_time()
+    while (elapsed := time.process_time() - began) < seconds:
+        for _ in range(200):
+            if await checked.verify_token(token) is None:
+                raise RuntimeError("the verifier refused a good token")
+        calls += 200
+    return calls / elapsed
 
 
 async def slow_disk(folder: Path, upstream: Server, *, rounds: int, seconds: float) -> list[Figure]:
@@ -180,3 +187,34 @@ async def slow_disk(folder: Path, upstream: Server, *, rounds: int, seconds: flo
         return [Figure(name=name, value=None, unit="ratio", target=target, note=f"no effect: {rates[0]:.0f} commits/s")]
     note = f"a commit each {rates[0]:,.0f}/s, raw grouped {rates[1]:,.0f}/s, ours {rates[2]:,.0f}/s"
     return [Figure(name=name, value=rate_ratio(ours.samples, each.samples), unit="ratio", target=target, note=note)]
+
+
+async def postgres(folder: Path, upstream: Server, *, rounds: int, seconds: float) -> list[Figure]:
+    """Measure refreshes on PostgreSQL against our own on SQLite; its server runs on the generator's core."""
+    name, target = "refresh on PostgreSQL, against our own on SQLite", Target(0.45, 0.6)
+    programs = binaries()
+    if programs is None:
+        return [Figure(name=name, value=None, unit="ratio", target=target, note=f"needs PostgreSQL: {INSTALL}")]
+    SETTINGS["fsync"] = "on"  # the tests do without; here durability is what is measured
+    database = PostgresServer(programs)
+    try:
+        key = base64.urlsafe_b64encode(bytes(range(32))).decode()
+        elsewhere = {"BROKER_DATABASE_URL": database.database(), "BROKER_MASTER_KEY": key}
+        async with (
+            running_broker(folder, upstream, name="on-postgres", **elsewhere) as theirs,
+            running_broker(folder, upstream, name="on-sqlite") as ours,
+        ):
+            cells = []
+            for system in (theirs, ours):
+                await system.begin_chains(RESOURCE, 16)
+                cells.append(Cell(system.refresh(RESOURCE), pid=system.server.pid, workers=CONNECTIONS))
+                await cells[-1].warm_up(seconds, stock=0)
+            for _ in range(rounds):
+                for cell in cells:
+                    await cell.round(seconds)
+    finally:
+        database.remove()
+    there, here = (summarise(cell.samples) for cell in cells)
+    note = f"{there.rate:,.0f}/s of {here.rate:,.0f}/s; CPU of the broker alone {there.cost * 1e6:,.0f} us of {here.cost * 1e6:,.0f} us"
+    value = rate_ratio(cells[0].samples, cells[1].samples)
+    return [Figure(name=name, value=value, unit="ratio", target=target, note=note)]
