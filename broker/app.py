@@ -177,6 +177,8 @@ def create_app(
     broker = Broker(core)
     login, tokens = login_endpoints(core), token_endpoints(core)
     discovery = Discovery(settings, [e for e in (*tokens, *login) if isinstance(e, DescribesItself)])
+    if settings.secure_cookies:  # on loopback http the rest of the document is the same
+        discovery.validate()
     under_issuer = [route for endpoint in (*tokens, *login, discovery) for route in endpoint.routes()]
     routes = [_at(settings.issuer_path, route) for route in under_issuer]
     routes += [*discovery.root_routes(settings.issuer_path), *probes(broker).routes()]

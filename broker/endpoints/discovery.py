@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -38,7 +39,12 @@ class Discovery:
         document = _own_members(settings)
         for endpoint in endpoints:
             document |= {name: value for name, value in endpoint.metadata().items() if value is not None}
+        self._members = document
         self._document = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+    def validate(self) -> None:
+        """Raise ValueError when the document contradicts RFC 8414 section 2: such a composition must not start (https only)."""
+        AuthorizationServerMetadata(self._members).validate()
 
     def routes(self) -> list[Route]:
         """Return the two well-known places under the issuer: the path-appended forms where the issuer has a path."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import re
+
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
 from broker.oauth import InvalidGrant, InvalidRequest, Reason
 
@@ -26,7 +26,8 @@ def check_challenge(challenge: str | None, method: str | None) -> None:
 
 def challenge_of(verifier: str) -> str:
     """Return the S256 challenge of a verifier (RFC 7636 section 4.2)."""
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    challenge: str = create_s256_code_challenge(verifier)
+    return challenge
 
 
 def verify(verifier: str, challenge: str) -> None:
