@@ -74,6 +74,14 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """What an MCP server demands of a sign-in: one of these `acr`, and an age in seconds that it may have. Empty: nothing."""
+
+    acr: tuple[str, ...] = ()
+    max_login_age: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
     """One MCP server. `url` is its identifier exactly as registered; it becomes `aud` byte for byte."""
 
@@ -86,6 +94,21 @@ class Resource:
     signing_alg: str | None = None  # None: the global one
     token_typ: str = "at+jwt"  # noqa: S105 - RFC 9068 section 2.1
     access_token_ttl: int | None = None  # seconds
+    require: Requirement = Requirement()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepUp:
+    """What the broker asks a provider for again, once for each request, because a sign-in was too weak or too old.
+
+    `acr_values` are the provider's own words, best first; `max_age` in seconds; `subject` is the person it is for (rule A13),
+    None where nobody was recognised yet.
+    """
+
+    provider: str
+    acr_values: tuple[str, ...] = ()
+    max_age: int | None = None
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,17 +125,22 @@ class AuthorizationRequest:
     login_hint: str | None = None
     max_age: int | None = None  # seconds
     acr_values: tuple[str, ...] = ()
+    step_up: StepUp | None = None  # ours, never the client's: the sign-in that is on its way is the second one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who signed in, as our own records keep it. `groups` is None when unknown; `attributes` holds roles, organizations, tenant."""
+    """Who signed in, as our own records keep it. `groups` is None when unknown; `attributes` holds roles, organizations, tenant.
+
+    `auth_time_stated`: the provider itself said when the person signed in; otherwise `auth_time` is only when we heard of it.
+    """
 
     subject: str  # ours, u_...
     provider: str
     upstream_issuer: str
     upstream_subject: str
     auth_time: int
+    auth_time_stated: bool = False
     acr: str | None = None
     amr: tuple[str, ...] | None = None
     email: str | None = None

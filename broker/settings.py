@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from broker.model import Client, Resource
 from broker.secret_source import Secret
-from providers.base import ProviderSettings
+from providers.base import ATTRIBUTES, ProviderSettings, SpeaksFor
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -40,7 +40,10 @@ class Rate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderConfig:
-    """One identity provider: what the adapter needs, and who may sign in through it (None: no such restriction)."""
+    """One identity provider: what the adapter needs, and who may sign in through it (None: no such restriction).
+
+    `gives` are the attributes that its type can know, `speaks_for` whose e-mail addresses count.
+    """
 
     adapter: ProviderSettings
     allowed_domains: tuple[str, ...] | None = None
@@ -50,6 +53,8 @@ class ProviderConfig:
     identity_namespace: str = ""
     allow_anyone: bool = False
     enabled_by: str = ""  # the variable or file key, for the log
+    gives: frozenset[str] = ATTRIBUTES
+    speaks_for: SpeaksFor = SpeaksFor.VERIFIED
 
     @property
     def id(self) -> str:
@@ -59,7 +64,10 @@ class ProviderConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyRule:
-    """One rule (architecture, section 7). An empty tuple names no condition. `scopes` None: all of the resource."""
+    """One rule (architecture, section 7). An empty tuple names no condition. `scopes` None: all of the resource.
+
+    `max_login_age` in seconds, only of an `allow`.
+    """
 
     name: str
     effect: str = "allow"
@@ -68,7 +76,13 @@ class PolicyRule:
     client: tuple[str, ...] = ()
     user: tuple[str, ...] = ()
     domain: tuple[str, ...] = ()
+    tenant: tuple[str, ...] = ()
+    organization: tuple[str, ...] = ()
     group: tuple[str, ...] = ()
+    role: tuple[str, ...] = ()
+    acr: tuple[str, ...] = ()
+    amr: tuple[str, ...] = ()
+    max_login_age: int | None = None
     scopes: tuple[str, ...] | None = None
     access_token_ttl: int | None = None
     refresh_token_ttl: int | None = None

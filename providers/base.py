@@ -26,6 +26,19 @@ class Fault(StrEnum):
     PROTOCOL = "protocol"  # the answer cannot be trusted
 
 
+class SpeaksFor(StrEnum):
+    """Whose e-mail addresses a provider speaks for, so that a rule may rely on them (security rule B10)."""
+
+    VERIFIED = "verified"  # those that it verified; only in EMAIL_DOMAINS where that is set
+    HOSTED = "hosted"  # those that it verified in the domain it hosts, the attribute `hosted_domain`
+    LISTED = "listed"  # those that it verified in EMAIL_DOMAINS: anybody brings an address along
+    VOUCHED = "vouched"  # those in EMAIL_DOMAINS: it verifies none, the administrator vouches for them
+
+
+# What a policy may ask of a person. `auth_time` is when the person signed in, where a provider can say so and be asked for it.
+ATTRIBUTES = frozenset({"user", "domain", "tenant", "organization", "group", "role", "acr", "amr", "auth_time"})
+
+
 class UpstreamError(Exception):
     """An identity provider's failure. `reason` is a word of ours (never upstream text), `fault` says who can do what about it.
 
@@ -95,12 +108,17 @@ class UpstreamTokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamIdentity:
-    """A person as the provider vouches for them, fully verified. `attributes` holds `role`, `organization`, `tenant` and the like."""
+    """A person as the provider vouches for them, fully verified. `attributes` holds `role`, `organization`, `tenant` and the like.
+
+    `auth_time_stated`: the provider itself said `auth_time`; otherwise it is when the adapter heard of the sign-in, which proves
+    no age.
+    """
 
     issuer: str
     subject: str
     auth_time: int
     groups: Groups
+    auth_time_stated: bool = False
     acr: str | None = None
     amr: tuple[str, ...] | None = None
     email: str | None = None
@@ -251,7 +269,8 @@ class ProviderType:
     `options` are lower-case setting names beyond the common ones; `env_prefix` is the short form's prefix (`KEYCLOAK`);
     `issuer_from` derives the issuer from the options of a short or long form where `ISSUER` is absent (None: it is required);
     `faults` says in sentences what is wrong with settings (none: nothing), and `build` raises ProviderSettingsError for the same;
-    `gives` are the policy attributes that it can know; `open_to_anyone` says whether strangers can sign in without a restriction.
+    `gives` are the policy attributes that it can know, of ATTRIBUTES; `speaks_for` says whose e-mail addresses count;
+    `open_to_anyone` says whether strangers can sign in without a restriction.
     """
 
     name: str
@@ -259,6 +278,7 @@ class ProviderType:
     options: frozenset[str] = frozenset()
     env_prefix: str | None = None
     issuer_from: Callable[[Mapping[str, str]], str | None] | None = None
-    gives: frozenset[str] = frozenset({"user", "domain", "group", "role", "acr", "amr"})
+    gives: frozenset[str] = frozenset({"user", "domain", "group", "role", "acr", "amr", "auth_time"})
+    speaks_for: SpeaksFor = SpeaksFor.VERIFIED
     open_to_anyone: bool = False
     faults: Callable[[ProviderSettings], tuple[str, ...]] = no_faults

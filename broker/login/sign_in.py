@@ -40,6 +40,7 @@ class SignIn:
             upstream_issuer=upstream.issuer,
             upstream_subject=upstream.subject,
             auth_time=upstream.auth_time,
+            auth_time_stated=upstream.auth_time_stated,
             acr=config.acr_map.get(upstream.acr, upstream.acr) if upstream.acr else None,
             amr=upstream.amr,
             email=upstream.email,

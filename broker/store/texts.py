@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from broker.model import AuthorizationRequest, Client, ClientSource, Identity, SigningKey
+from broker.model import AuthorizationRequest, Client, ClientSource, Identity, SigningKey, StepUp
 
 
 def _dump(members: Mapping[str, Any]) -> str:
@@ -81,6 +81,7 @@ def identity_text(identity: Identity) -> str:
             "upstream_issuer": identity.upstream_issuer,
             "upstream_subject": identity.upstream_subject,
             "auth_time": identity.auth_time,
+            "auth_time_stated": identity.auth_time_stated,
             "acr": identity.acr,
             "amr": identity.amr,
             "email": identity.email,
@@ -103,6 +104,7 @@ def identity_of(text: str, subject: str) -> Identity:
         upstream_issuer=members["upstream_issuer"],
         upstream_subject=members["upstream_subject"],
         auth_time=members["auth_time"],
+        auth_time_stated=members.get("auth_time_stated", False),
         acr=members.get("acr"),
         amr=_tuple(members.get("amr")),
         email=members.get("email"),
@@ -129,7 +131,30 @@ def request_text(request: AuthorizationRequest) -> str:
             "login_hint": request.login_hint,
             "max_age": request.max_age,
             "acr_values": request.acr_values or None,
+            "step_up": _step_up_members(request.step_up),
         }
+    )
+
+
+def _step_up_members(step_up: StepUp | None) -> dict[str, Any] | None:
+    if step_up is None:
+        return None
+    return {
+        "provider": step_up.provider,
+        "acr_values": step_up.acr_values,
+        "max_age": step_up.max_age,
+        "subject": step_up.subject,
+    }
+
+
+def _step_up_of(members: Mapping[str, Any] | None) -> StepUp | None:
+    if members is None:
+        return None
+    return StepUp(
+        provider=members["provider"],
+        acr_values=tuple(members["acr_values"]),
+        max_age=members["max_age"],
+        subject=members["subject"],
     )
 
 
@@ -147,6 +172,7 @@ def request_of(text: str) -> AuthorizationRequest:
         login_hint=members.get("login_hint"),
         max_age=members.get("max_age"),
         acr_values=tuple(members.get("acr_values", ())),
+        step_up=_step_up_of(members.get("step_up")),
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
-from broker.model import Client, Identity, SigningKey
+from broker.model import Client, Identity, SigningKey, StepUp
 from broker.store import texts
 from tests.broker.records import NOW, make_client, make_identity
 from tests.broker.store.keeper import make_login
@@ -17,6 +17,7 @@ IDENTITIES = [
     make_identity(),
     make_identity(groups=(), amr=(), name=None, email=None, email_verified=False),
     make_identity(groups=None, groups_unknown="overage", acr="mfa", amr=("pwd",), upstream_sid="sid"),
+    make_identity(auth_time_stated=True),
     make_identity(attributes={"roles": ("a",), "organizations": ()}),
 ]
 
@@ -36,7 +37,9 @@ def test_an_identity_survives(identity: Identity):
 def test_a_request_survives():
     """With every member, and with none but the required."""
     whole = make_login().request
-    assert texts.request_of(texts.request_text(whole)) == whole
+    again = StepUp(provider="corp", acr_values=("2", "3"), max_age=300, subject="u_alice")
+    for request in (whole, replace(whole, step_up=again), replace(whole, step_up=StepUp(provider="corp"))):
+        assert texts.request_of(texts.request_text(request)) == request
     bare = {"client_id": "c", "redirect_uri": "r", "resource": "u", "scopes": [], "code_challenge": "x"}
     request = texts.request_of(json.dumps(bare))
     assert (request.state, request.prompt, request.max_age, request.acr_values) == (None, (), None, ())
