@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from providers.base import Fault
+from tests.naming import stable
 from tests.providers import signing
 from tests.providers.case import START, Case, upstream_request
 from tests.providers.scripted_faults import ABSENT
@@ -56,7 +57,7 @@ CLAIM_FAULTS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("reason", "claims"), CLAIM_FAULTS, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("reason", "claims"), CLAIM_FAULTS, ids=stable)
 async def test_an_id_token_with_one_wrong_claim_is_refused(case: Case, reason: str, claims: dict[str, Any]) -> None:
     """Security rules B5, B11; OpenID Connect Core sections 2 and 3.1.3.7."""
     case.idp.faults.claims |= claims
@@ -79,7 +80,7 @@ async def test_an_id_token_with_one_wrong_claim_is_refused(case: Case, reason: s
         {"sub": "s" * 255},
         {"sub": "straße 7"},
     ],
-    ids=str,
+    ids=stable,
 )
 async def test_what_providers_may_leave_out_or_differ_in_is_accepted(case: Case, claims: dict[str, Any]) -> None:
     """OpenID Connect Core section 2; 60 seconds of leeway."""
@@ -170,7 +171,7 @@ async def test_another_kind_of_token_is_no_id_token(case: Case, typ: Any) -> Non
 @pytest.mark.parametrize(
     "header",
     [{"x5c": ["M" * 900]}, {"pi.atm": "k1"}, {"typ": ABSENT}, {"cty": "x"}, {"jwk": "nonsense"}, {"x5u": 3}],
-    ids=str,
+    ids=stable,
 )
 async def test_unknown_and_large_header_parameters_change_nothing(case: Case, header: dict[str, Any]) -> None:
     """RFC 7515 section 4: what is not understood and not critical is ignored."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from providers.base import Callback, Fault, UpstreamError
+from tests.naming import stable
 from tests.providers import scripted_faults as faulty
 from tests.providers.case import Case, upstream_request
 from tests.providers.scripted_faults import ABSENT
@@ -68,7 +69,7 @@ async def test_a_token_endpoints_refusal_is_mapped_to_a_word_of_ours(
         {"scope": ABSENT},
         {"not-before-policy": 0},
     ],
-    ids=str,
+    ids=stable,
 )
 async def test_token_responses_vary_and_are_accepted(case: Case, changes: dict[str, Any]) -> None:
     """RFC 6749 section 5.1 and how providers depart from it."""
@@ -93,7 +94,7 @@ async def test_token_responses_vary_and_are_accepted(case: Case, changes: dict[s
         ({"id_token": "e30." + "x" * 262_100 + ".x"}, "token_malformed"),
         ({"id_token": "x" * 17_000 + ".e30.x"}, "token_malformed"),
     ],
-    ids=lambda value: str(value)[:40],
+    ids=stable,
 )
 async def test_a_token_response_that_cannot_be_used_is_refused(
     case: Case, changes: dict[str, Any], reason: str

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from providers.base import Fault, Groups
+from tests.naming import stable
 from tests.providers import scripted_faults as faulty
 from tests.providers.case import START, Case
 from tests.providers.scripted_faults import ABSENT
@@ -93,7 +94,7 @@ async def test_groups_are_unknown_where_userinfo_is_closed_to_us(case: Case, ans
         (ABSENT, Groups.unknown("claim_absent")),
         (None, Groups.unknown("claim_absent")),
     ],
-    ids=str,
+    ids=stable,
 )
 async def test_groups_are_complete_empty_or_unknown(case: Case, groups: Any, read: Groups) -> None:
     """Architecture, section 5: an absent claim is unknown, an empty list is empty."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from providers import claims as read
 from providers.base import Groups
 from providers.claims import VerifiedClaims, parse_path
+from tests.naming import stable
 from tests.providers.values import JSON_VALUES
 
 
@@ -95,7 +96,7 @@ def test_an_address_that_is_none_is_left_out(address: Any) -> None:
         ({"name": ["Alice"]}, None),
         ({}, None),
     ],
-    ids=str,
+    ids=stable,
 )
 def test_a_name_is_fit_for_a_page(values: dict[str, Any], name: str | None) -> None:
     """Security rule A12: truncated, without control, bidi and zero-width characters."""

@@ -78,7 +78,6 @@ def test_a_key_verifies_what_its_type_and_members_allow() -> None:
         "text",
         None,
     ],
-    ids=lambda key: str(key)[-40:],
 )
 def test_a_key_that_is_not_for_us_is_left_out_alone(key: Any) -> None:
     """Security rule B8: encryption, symmetric, private, weak, unknown and broken keys; the good one beside them stays."""
