@@ -122,6 +122,7 @@ class OpenIdProvider:
             issuer=self._settings.issuer,
             subject=id_token.subject(claims),
             auth_time=id_token.auth_time(claims),
+            auth_time_stated=bool(claims.values.get("auth_time")),
             groups=read.groups(sources, self._options.groups, absent=absent),
             acr=read.acr(claims),
             amr=read.amr(claims),
