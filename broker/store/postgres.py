@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors
+from psycopg.pq import ExecStatus
 
 from broker.store.base import Events, EventSink, StoreUnavailable
 from broker.store.database import Change, Outcome, Query, Row, Sweep, Values
@@ -115,7 +116,7 @@ class PostgresDatabase:
         async with self._pool.connection(seconds=seconds) as connection:
             try:
                 cursor = await connection.execute(sql, values)
-                return (await cursor.fetchall() if cursor.description else []), cursor.rowcount
+                return (await cursor.fetchall() if _has_rows(cursor) else []), cursor.rowcount
             except (errors.DeadlockDetected, errors.SerializationFailure) as error:
                 if not again:
                     raise StoreUnavailable(f"the database is too busy: {error}") from error
@@ -126,6 +127,10 @@ class PostgresDatabase:
                 raise StoreUnavailable(f"the database does not answer: {error}") from error
         # The victim of a deadlock has changed nothing and may try again.
         return await self._execute(sql, values, seconds=seconds, again=False)
+
+
+def _has_rows(cursor: psycopg.AsyncCursor[Row]) -> bool:
+    return cursor.pgresult is not None and cursor.pgresult.status == ExecStatus.TUPLES_OK  # `description` is expensive
 
 
 def translate(sql: str) -> bytes:

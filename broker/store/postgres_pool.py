@@ -50,11 +50,7 @@ class Pool:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         connected_by = min(deadline, loop.time() + CONNECT)
-        try:
-            async with asyncio.timeout_at(connected_by):
-                await self._free.acquire()
-        except TimeoutError:
-            raise StoreUnavailable("every connection to the database is busy") from None
+        await self._wait(connected_by)
         try:
             connection = await self._take(connected_by)
             hang_up = loop.call_at(deadline, _hang_up, connection)
@@ -75,6 +71,13 @@ class Pool:
             await self._free.acquire()
         while self._idle:
             await self._idle.pop().close()
+
+    async def _wait(self, by: float) -> None:
+        try:
+            async with asyncio.timeout_at(by if self._free.locked() else None):
+                await self._free.acquire()
+        except TimeoutError:
+            raise StoreUnavailable("every connection to the database is busy") from None
 
     async def _take(self, by: float) -> Connection:
         while self._idle:
