@@ -19,6 +19,7 @@ from broker.store import rows
 from broker.store.base import Events, EventSink, StoreUnavailable
 from broker.store.database import Change, Outcome, Query, Row, Sweep, Values
 from broker.store.schema import outdated
+from broker.store.sqlite_checkpoint import Checkpoints
 from broker.store.sqlite_file import (
     ServingLock,
     connect_reader,
@@ -51,6 +52,7 @@ class SqliteDatabase:
         self._lock = ServingLock(path) if serving else None
         self._hot = _Reader(path)
         self._cold = _Reader(path)
+        self._checkpoints = Checkpoints(path)
         self._writer: Writer | None = None
         self._plans: dict[Change, Sequence[_Step]] = {}
 
@@ -61,7 +63,7 @@ class SqliteDatabase:
             self._lock.take()
         try:
             await asyncio.to_thread(_prepare, self._path)
-            self._writer = Writer(partial(connect_writer, self._path), self._sink)
+            self._writer = Writer(partial(connect_writer, self._path), self._sink, committed=self._checkpoints.count)
         except BaseException as error:
             self._unlock()
             if isinstance(error, sqlite3.Error):
@@ -72,6 +74,7 @@ class SqliteDatabase:
         """Finish what was accepted, then disconnect."""
         if self._writer is not None:
             await self._writer.close()
+            await self._checkpoints.stop()
             self._writer = None
         self._hot.close()
         self._cold.close()

@@ -61,6 +61,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         connection.execute("pragma temp_store = memory")  # savepoints keep their journals in memory
         connection.execute("pragma cache_size = -8000")  # kB
         connection.execute("pragma journal_size_limit = 67108864")  # bytes kept after a burst
+        connection.execute("pragma wal_autocheckpoint = 0")  # Checkpoints does it
         connection.execute("pragma busy_timeout = 0")
     except BaseException:
         connection.close()

@@ -47,15 +47,24 @@ class Unit:
 class Writer:
     """Runs units in the order in which they came, in groups. Everything but the jobs runs on the event loop."""
 
-    def __init__(self, connect: Callable[[], Connection], sink: EventSink, *, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        sink: EventSink,
+        *,
+        committed: Callable[[int], object] = int,
+        patience: float = PATIENCE,
+    ) -> None:
         """Connect, and start the thread; made on the running loop. After a fault of the disk the next group connects anew.
 
-        `patience`: seconds to wait for another process's write lock.
+        `committed` hears how many rows each commit wrote; `patience`: seconds to wait for another process's write lock.
         """
         self._connect = connect
         self._sink = sink
+        self._committed = committed
         self._patience = patience
         self._connection: Connection | None = connect()
+        self._total = 0  # rows that this connection wrote
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Unit] = deque()
         self._closed = False
@@ -133,6 +142,11 @@ class Writer:
         if events:
             self._sink(events)
 
+    def _stored(self, group: Sequence[Unit], total: int) -> None:
+        self._committed(total - self._total)
+        self._total = total
+        self._done(group)
+
     def _lost(self, group: Sequence[Unit], error: sqlite3.Error) -> None:
         self._disconnect()
         for unit in group:
@@ -163,7 +177,7 @@ class Writer:
             connection.execute("commit")
         except sqlite3.Error as error:
             return partial(self._lost, group, error)
-        return partial(self._done, group)
+        return partial(self._stored, group, connection.total_changes)
 
     def _run_cold(self, group: list[Unit]) -> Callable[[], None]:
         try:
@@ -198,6 +212,7 @@ class Writer:
             with suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
+            self._total = 0
 
 
 def _run_units(connection: Connection, group: Sequence[Unit]) -> None:
