@@ -48,7 +48,8 @@ class Event(StrEnum):
     LOGIN_STARTED = "login.started"
     SESSION_ENDED = "session.ended"
     SESSION_STARTED = "session.started"
-    TOKEN_ISSUED = "token.issued"  # noqa: S105 - an event's name
+    TOKEN_CANARY = "token.canary"  # noqa: S105 - an event's name, as those below
+    TOKEN_ISSUED = "token.issued"  # noqa: S105
     TOKEN_REFRESHED = "token.refreshed"  # noqa: S105
     TOKEN_REFRESH_REFUSED = "token.refresh_refused"  # noqa: S105
     TOKEN_REFRESH_REPEATED = "token.refresh_repeated"  # noqa: S105

@@ -70,9 +70,7 @@ class SigningKeys:
         self._entropy = entropy
         self._audit = audit
         self._rotation = settings.key_rotation
-        self._algorithms = tuple(
-            dict.fromkeys([settings.signing_alg, *(r.signing_alg for r in settings.resources if r.signing_alg)])
-        )
+        self._algorithms = settings.signing_algs
         self._longest_ttl = _longest_ttl(settings)
         self._ring = _NO_KEYS
         self._signers: dict[str, Signer] = {}
@@ -96,6 +94,10 @@ class SigningKeys:
         Raises WrongMasterKey when the stored ones cannot be opened (nothing is changed then), StoreUnavailable.
         """
         await self._change(self._upkeep)
+
+    async def load(self) -> None:
+        """Load the keys as they are: none is made, rotated or dropped. Raises WrongMasterKey, StoreUnavailable."""
+        self._use(await self._store.load_keys())
 
     async def refresh(self) -> None:
         """Follow the other replicas and the schedule: rotate, retire, delete. Called every few seconds; raises StoreUnavailable."""

@@ -142,6 +142,11 @@ class Settings:
         return urlsplit(self.issuer).hostname in LOOPBACK_HOSTS
 
     @property
+    def signing_algs(self) -> tuple[str, ...]:
+        """The algorithms in use, the global one first."""
+        return tuple(dict.fromkeys([self.signing_alg, *(r.signing_alg for r in self.resources if r.signing_alg)]))
+
+    @property
     def secure_cookies(self) -> bool:
         """Whether cookies carry the __Host- prefix and Secure (rule G9)."""
         return self.issuer.startswith("https://")

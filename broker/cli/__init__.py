@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from broker.cli import audit, clients, config, keys, migrate, secrets
+from broker.cli import audit, clients, config, doctor, keys, migrate, secrets
 from broker.cli.context import ConfigFile, Overrides, new_group, settings_from
 
 app = new_group("An OAuth 2.1 authorization server for MCP servers: sign-in stays with your identity provider.")
@@ -16,6 +16,7 @@ app.add_typer(clients.app, name="clients")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.command("migrate", epilog=migrate.EXAMPLE)(migrate.migrate)
+app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
 
 
 @app.command(epilog="Example: BROKER_ISSUER=https://auth.example.com mcp-broker serve --config /etc/broker.toml")

@@ -198,13 +198,13 @@ def print_table(rows: Sequence[Sequence[str]], *, head: Sequence[str], empty: st
     if not rows:
         typer.echo(empty)
         return
-    lines = [tuple(head), *(tuple(_plain(cell) for cell in row) for row in rows)]
+    lines = [tuple(head), *(tuple(plain(cell) for cell in row) for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     for line in lines:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return text that cannot steer a terminal: names may come from strangers (rule G7)."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 

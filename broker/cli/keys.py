@@ -49,9 +49,8 @@ def rotate(
 ) -> None:
     """Make a new key; it is published two hours before it signs."""
     settings = settings_from(config_file, overrides)
-    in_use = dict.fromkeys([settings.signing_alg, *(r.signing_alg for r in settings.resources if r.signing_alg)])
-    if alg is not None and alg not in in_use:
-        raise typer.BadParameter(f"{alg!r} is not in use: {', '.join(in_use)}", param_hint="--alg")
+    if alg is not None and alg not in settings.signing_algs:
+        raise typer.BadParameter(f"{alg!r} is not in use: {', '.join(settings.signing_algs)}", param_hint="--alg")
 
     async def work(desk: Desk) -> list[dict[str, Any]]:
         keys = await desk.keys()

@@ -63,14 +63,13 @@ class Discovery:
 def _own_members(settings: Settings) -> dict[str, Any]:
     """Return what belongs to no endpoint. `protected_resources` is RFC 9728 section 4."""
     scopes = dict.fromkeys(scope for resource in settings.resources for scope in resource.scopes)
-    algorithms = dict.fromkeys([settings.signing_alg, *(r.signing_alg for r in settings.resources if r.signing_alg)])
     members: dict[str, Any] = {
         "issuer": settings.issuer,
         "scopes_supported": [*(s for s in scopes if s != OFFLINE_ACCESS), OFFLINE_ACCESS],
         "protected_resources": [resource.url for resource in settings.resources],
         # Required members of OpenID Connect's document: strict clients refuse one without them.
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": [ALGORITHMS[alg] for alg in algorithms],
+        "id_token_signing_alg_values_supported": [ALGORITHMS[alg] for alg in settings.signing_algs],
     }
     if settings.cimd:
         members["client_id_metadata_document_supported"] = True

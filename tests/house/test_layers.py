@@ -30,6 +30,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "upstream",
             "login",
             "resource_server",
+            "doctor",
         }
     ),
     frozenset({"endpoints"}),
