@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from broker.model import Client, Identity, Resource, StepUp
 
+SIGN_IN, NO_MATCH, REQUIRED = "sign-in", "no match", "require"  # in place of a rule's name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessRequest:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from broker.model import Identity, Resource, StepUp
 from broker.policy import requirement, sign_in, step_up
 from broker.policy.attributes import facts_of
-from broker.policy.decision import AccessRequest, Decision, refusal
+from broker.policy.decision import NO_MATCH, REQUIRED, SIGN_IN, AccessRequest, Decision, refusal
 from broker.policy.explain import Explanation, explain
 from broker.policy.ruleset import Outcome, compile_rules, evaluate
 from broker.settings import PolicyRule, ProviderConfig, Settings
@@ -47,7 +47,7 @@ class Policy:
         rules, config = self._rules, self._providers.get(request.identity.provider)
         refused = sign_in.barred(request.identity, config)
         if refused is not None or config is None:
-            return refusal("sign-in", refused or "")
+            return refusal(SIGN_IN, refused or "")
         facts = facts_of(request.identity, request.client, request.resource, config, now=request.now)
         outcome = evaluate(rules, facts, request.resource)
         scopes = step_up.permitted(request, facts, outcome)
@@ -76,13 +76,13 @@ def _why_nothing(request: AccessRequest, outcome: Outcome, demands: list[str], *
     """Return the rule that decided and the reason, for a request of which nothing is permitted."""
     resource = request.resource.id
     if any_rules and not outcome.matching:
-        return "no match", f"no allow rule matches this person on {resource}"
+        return NO_MATCH, f"no allow rule matches this person on {resource}"
     if outcome.denied_by is not None:
         return outcome.denied_by, f"deny rule {outcome.denied_by} matches this person on {resource}"
     if not outcome.granted.intersection(request.scopes):
         asked = " ".join(request.scopes) or "nothing"
         return outcome.names, f"the matching rules permit none of the scopes asked ({asked})"
-    return "require", f"{resource} requires {' and '.join(demands)}"
+    return REQUIRED, f"{resource} requires {' and '.join(demands)}"
 
 
 def _what_helps(better: StepUp | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from broker.policy import requirement, step_up
 from broker.policy.attributes import Facts, Known, facts_of
-from broker.policy.decision import AccessRequest, Decision
+from broker.policy.decision import REQUIRED, SIGN_IN, AccessRequest, Decision
 from broker.policy.matching import Condition, Matcher
 from broker.policy.ruleset import RuleSet
 from broker.settings import ProviderConfig
@@ -75,11 +75,15 @@ def _judged(one: Matcher, facts: Facts) -> JudgedRule:
 
 def _remedies(request: AccessRequest, decision: Decision, rules: RuleSet, facts: Facts) -> Iterator[str]:
     """Yield what would permit what is withheld: the smallest change first."""
-    if decision.rule == "sign-in":
+    if decision.rule == SIGN_IN:
         yield f"Sign-in itself is barred: {decision.reason}"
         return
+    if not request.scopes:
+        yield f"No scope of {request.resource.id} is asked for"
     if decision.step_up is not None:
         yield f"Signing in again, with {step_up.words(decision.step_up)}"
+    elif decision.rule == REQUIRED:
+        yield f"{request.resource.id} requires {' and '.join(requirement.unmet(request.resource.require, facts))}"
     everything = frozenset(request.resource.scopes)
     withheld = everything.intersection(request.scopes) - frozenset(decision.scopes)
     near: list[tuple[int, str]] = []
