@@ -266,7 +266,8 @@ def no_faults(_settings: ProviderSettings) -> tuple[str, ...]:
 class ProviderType:
     """A kind of provider: data that the settings loader needs, and a constructor.
 
-    `options` are lower-case setting names beyond the common ones; `env_prefix` is the short form's prefix (`KEYCLOAK`);
+    `options` are lower-case setting names beyond the common ones; `env_prefix` is the short form's prefix (`KEYCLOAK`), and
+    `no_short` are options without one, because that variable belongs to other programs;
     `issuer_from` derives the issuer from the options of a short or long form where `ISSUER` is absent (None: it is required);
     `faults` says in sentences what is wrong with settings (none: nothing), and `build` raises ProviderSettingsError for the same;
     `gives` are the policy attributes that it can know, of ATTRIBUTES; `speaks_for` says whose e-mail addresses count;
@@ -277,6 +278,7 @@ class ProviderType:
     build: Callable[[ProviderSettings, UpstreamHttp, Callable[[], int]], Provider]
     options: frozenset[str] = frozenset()
     env_prefix: str | None = None
+    no_short: frozenset[str] = frozenset()
     issuer_from: Callable[[Mapping[str, str]], str | None] | None = None
     gives: frozenset[str] = frozenset({"user", "domain", "group", "role", "acr", "amr", "auth_time"})
     speaks_for: SpeaksFor = SpeaksFor.VERIFIED

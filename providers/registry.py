@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 
-from providers import generic, keycloak
+from providers import generic, github, keycloak
 from providers.base import Provider, ProviderSettings, ProviderSettingsError, ProviderType
 from providers.http import UpstreamHttp
 
 GROUP = "mcp_broker.providers"
-_OURS = (generic.TYPE, keycloak.TYPE)
+_OURS = (generic.TYPE, github.TYPE, keycloak.TYPE)
 _DISTRIBUTION = "mcp-federation-broker"
 
 # What importing somebody's module can raise; anything else is a fault in the interpreter, not in the package.

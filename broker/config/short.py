@@ -51,5 +51,5 @@ def short_name(kind: ProviderType, key: str) -> str | None:
 def _names(kind: ProviderType) -> dict[str, str]:
     if kind.env_prefix is None:
         return {}
-    options = {option.upper(): option for option in sorted(kind.options)}
+    options = {option.upper(): option for option in sorted(kind.options - kind.no_short)}
     return {f"{kind.env_prefix}_{name}": key for name, key in {**options, **_COMMON}.items()}

@@ -44,7 +44,7 @@ from broker.oauth import AUTH_METHODS
 from providers.base import ProviderType
 
 SIGNING_ALGS = ("RS256", "ES256", "Ed25519")
-LATER_TYPES = ("google", "github", "entra", "okta", "auth0", "gitlab")  # provider types of the contract
+LATER_TYPES = ("google", "entra", "okta", "auth0", "gitlab")  # provider types of the contract
 SPAN = duration()
 
 
@@ -134,12 +134,9 @@ PROVIDER = _table(
     Setting("logout_ends", choice("grants", "sessions"), "What a logout there ends here.", later=True),
     Setting("stale_limit", SPAN, "For how long a refresh is answered while the provider is down.", later=True),
     Setting("allowed_tenants", LIST, "Tenants whose people may sign in.", later=True),
-    Setting("allowed_orgs", LIST, "Organisations whose members may sign in.", later=True),
     Setting("hosted_domains", LIST, "Hosted domains whose people may sign in.", later=True),
     Setting("groups_claim", TEXT, "The claim that holds the groups.", later=True),
     Setting("roles_claim", TEXT, "The claim that holds the roles.", later=True),
-    Setting("base_url", HTTP_URL, "Where the provider is.", later=True),
-    Setting("api_url", HTTP_URL, "Where its API is.", later=True),
     Setting("tenant", TEXT, "The tenant.", later=True),
     Setting("authority", HTTP_URL, "The authority of a sovereign cloud.", later=True),
     Setting("graph_url", HTTP_URL, "The Graph API of a sovereign cloud.", later=True),

@@ -193,6 +193,33 @@ def test_several_providers_come_in_the_order_of_their_ids() -> None:
     assert [p.id for p in load_from({**OIDC, **KEYCLOAK}).providers] == ["keycloak", "oidc"]
 
 
+GITHUB = {"GITHUB_CLIENT_ID": "Iv1.8a61f9b3a7aba766", "GITHUB_CLIENT_SECRET": "upstream-secret"}
+
+
+def test_github_needs_no_issuer_and_leaves_the_variables_of_a_runner_alone() -> None:
+    """GITHUB_API_URL and the like are set wherever GitHub Actions runs."""
+    runner = {"GITHUB_API_URL": "https://api.github.com", "GITHUB_ACTIONS": "true", "GITHUB_SERVER_URL": "https://x"}
+    provider = only({**GITHUB, **runner, "GITHUB_ALLOWED_ORGS": "acme,org:42"})
+
+    assert provider.adapter.issuer == "https://github.com/login/oauth"
+    assert provider.adapter.options == {"allowed_orgs": "acme,org:42"}
+    assert load_from(runner).providers == ()
+
+
+def test_an_enterprise_server_is_named_by_its_base_url() -> None:
+    base_url = "BROKER_PROVIDERS__GITHUB__BASE_URL"
+    assert only({**GITHUB, base_url: "https://github.corp.example"}).adapter.issuer.startswith("https://github.corp")
+    assert only_fault({**GITHUB, base_url: "https://github.corp.example/path"})[0] == base_url
+
+
+def test_github_is_open_to_anyone_until_organisations_are_named() -> None:
+    """Security rule G16."""
+    with pytest.raises(SettingsError, match="anyone on the internet could sign in"):
+        load_from({**PRODUCTION, **GITHUB})
+    assert load_from({**PRODUCTION, **GITHUB, "GITHUB_ALLOWED_ORGS": "acme"}).providers
+    assert only_fault({**GITHUB, "GITHUB_ALLOWED_ORGS": "acme/team"})[0] == "GITHUB_ALLOWED_ORGS"
+
+
 OPEN = ProviderType(
     name="open",
     build=provider_types()["oidc"].build,

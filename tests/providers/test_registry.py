@@ -70,10 +70,11 @@ def settings(kind: str) -> ProviderSettings:
 
 def test_ours_are_there_whatever_is_installed() -> None:
     """Settings name them; our own entry points are for others to look at."""
-    assert set(provider_types([])) == {"oidc", "keycloak"}
+    ours = {"oidc", "keycloak", "github"}
+    assert set(provider_types([])) == ours
     stale = entry("oidc", "nowhere:TYPE", "mcp-federation-broker")
-    assert set(provider_types([stale])) == {"oidc", "keycloak"}
-    assert {"oidc", "keycloak"} <= set(provider_types())
+    assert set(provider_types([stale])) == ours
+    assert ours <= set(provider_types())
 
 
 def test_the_short_forms_and_options_are_data() -> None:
