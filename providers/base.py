@@ -30,7 +30,6 @@ class SpeaksFor(StrEnum):
     """Whose e-mail addresses a provider speaks for, so that a rule may rely on them (security rule B10)."""
 
     VERIFIED = "verified"  # those that it verified; only in EMAIL_DOMAINS where that is set
-    HOSTED = "hosted"  # those that it verified in the domain it hosts, the attribute `hosted_domain`
     LISTED = "listed"  # those that it verified in EMAIL_DOMAINS: anybody brings an address along
     VOUCHED = "vouched"  # those in EMAIL_DOMAINS: it verifies none, the administrator vouches for them
 

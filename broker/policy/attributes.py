@@ -60,10 +60,8 @@ def counted_email(identity: Identity, config: ProviderConfig | None) -> str | No
         return None
     listed = config.email_domains is not None and domain in config.email_domains
     not_excluded = config.email_domains is None or listed
-    hosted = domain in {name.lower() for name in identity.attributes.get("hosted_domain", ())}
     spoken_for = {
         SpeaksFor.VERIFIED: identity.email_verified and not_excluded,
-        SpeaksFor.HOSTED: identity.email_verified and not_excluded and hosted,
         SpeaksFor.LISTED: identity.email_verified and listed,
         SpeaksFor.VOUCHED: listed,
     }

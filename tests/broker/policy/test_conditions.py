@@ -84,7 +84,7 @@ def test_a_condition_is_not_met_by(conditions: dict[str, Any], _what: str):
 def test_what_is_unknown_meets_no_allow_and_every_deny(attribute: str):
     """Decision "groups": unknown fails closed; the same for every upstream attribute."""
     assert set(OF_A_PERSON) == NAMES
-    conditions = {attribute: OF_A_PERSON[attribute]}
+    conditions: dict[str, Any] = {attribute: OF_A_PERSON[attribute]}
     assert decide(rule(**conditions)).allowed
     assert not decide(rule(**conditions), identity=STRANGER).allowed
     assert not decide(EVERYBODY, deny(**{attribute: ("something else",)}), identity=STRANGER).allowed

@@ -23,12 +23,6 @@ CASES: list[tuple[str, SpeaksFor, dict[str, Any], dict[str, Any], bool]] = [
     ("a verified one that is listed", SpeaksFor.VERIFIED, LISTED, {}, True),
     ("a verified one that is not listed", SpeaksFor.VERIFIED, ELSEWHERE, {}, False),
     ("one listed but not verified", SpeaksFor.VERIFIED, LISTED, UNVERIFIED, False),
-    ("Google: one of the hosted domain", SpeaksFor.HOSTED, {}, {"hd": "Corp.example"}, True),
-    ("Google: one without a hosted domain", SpeaksFor.HOSTED, {}, {}, False),
-    ("Google: one of another hosted domain", SpeaksFor.HOSTED, {}, {"hd": "other.example"}, False),
-    ("Google: not verified", SpeaksFor.HOSTED, {}, {"hd": "corp.example", **UNVERIFIED}, False),
-    ("Google: hosted, and listed", SpeaksFor.HOSTED, LISTED, {"hd": "corp.example"}, True),
-    ("Google: hosted, and not listed", SpeaksFor.HOSTED, ELSEWHERE, {"hd": "corp.example"}, False),
     ("GitHub: nothing is listed", SpeaksFor.LISTED, {}, {}, False),
     ("GitHub: verified and listed", SpeaksFor.LISTED, LISTED, {}, True),
     ("GitHub: listed, not verified", SpeaksFor.LISTED, LISTED, UNVERIFIED, False),
@@ -43,8 +37,7 @@ CASES: list[tuple[str, SpeaksFor, dict[str, Any], dict[str, Any], bool]] = [
     ("speaks_for", "settings", "changes", "counts"), [c[1:] for c in CASES], ids=[c[0].replace(" ", "-") for c in CASES]
 )
 def test_an_address_counts(speaks_for: SpeaksFor, settings: dict[str, Any], changes: dict[str, Any], counts: bool):  # noqa: FBT001
-    attributes = {"hosted_domain": (changes["hd"],)} if "hd" in changes else {}
-    identity = person(**{k: v for k, v in changes.items() if k != "hd"}, attributes=attributes)
+    identity = person(**changes)
     config = provider(speaks_for=speaks_for, **settings)
     for by in (BY_DOMAIN, BY_ADDRESS):
         assert decide(by, identity=identity, config=config).allowed is counts
