@@ -166,7 +166,16 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path):
 def test_commands_work_beside_a_running_broker(serving: Serving, tmp_path: Path):
     """Contract, section 8: what they change holds in it within a second; a rotated key is published within 15 s."""
     settings = environment(tmp_path)
-    command: list[str | Path] = [BIN, "clients", "add", "--name", "Added", "--redirect-uri", "https://added.example/cb", "--json"]
+    command: list[str | Path] = [
+        BIN,
+        "clients",
+        "add",
+        "--name",
+        "Added",
+        "--redirect-uri",
+        "https://added.example/cb",
+        "--json",
+    ]
     done = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=START, check=True)
     client_id = done.stdout.split('"client_id": "')[1].split('"')[0]
 
