@@ -10,7 +10,7 @@ from providers.base import Callback, Fault, UpstreamError, UpstreamRequest
 _CODE = re.compile(r"[ -~]{1,8192}")  # RFC 6749 appendix A.11
 
 # The codes of RFC 6749 section 4.1.2.1, Core section 3.1.2.6 and GitHub. The keys are our words: what is not here is not repeated.
-_FAULTS = {
+FAULTS = {
     "access_denied": Fault.DENIED,
     "account_selection_required": Fault.INTERACTION,
     "application_suspended": Fault.OPERATOR,
@@ -38,8 +38,8 @@ def check(callback: Callback, request: UpstreamRequest, issuer: str) -> str:
     if params.get("iss", issuer) != issuer:  # mix-up: no token request is made to anyone
         raise UpstreamError(Fault.PROTOCOL, "callback_issuer")
     if "error" in params:
-        reason = params["error"] if params["error"] in _FAULTS else "callback_error"
-        raise UpstreamError(_FAULTS.get(reason, Fault.PROTOCOL), reason)
+        reason = params["error"] if params["error"] in FAULTS else "callback_error"
+        raise UpstreamError(FAULTS.get(reason, Fault.PROTOCOL), reason)
     code = params.get("code", "")
     if not _CODE.fullmatch(code):
         raise UpstreamError(Fault.PROTOCOL, "callback_code")

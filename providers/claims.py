@@ -54,7 +54,7 @@ def groups(sources: Sequence[VerifiedClaims], path: Path, *, absent: str = "clai
     for claims in sources:
         value = at(claims, path)
         if value is not None:
-            names = _words(value)
+            names = words(value)
             return Groups.unknown("claim_malformed") if names is None else Groups.known(names)
     return Groups.unknown(absent)
 
@@ -67,7 +67,7 @@ def roles(sources: Sequence[VerifiedClaims], paths: Sequence[Path]) -> tuple[str
         value = next((value for claims in sources if (value := at(claims, path)) is not None), None)
         if value is None:
             continue
-        names = _words(value)
+        names = words(value)
         if names is None:
             return None
         known = True
@@ -104,31 +104,32 @@ def printable(value: Any) -> str | None:
 def acr(claims: VerifiedClaims) -> str | None:
     """Return the authentication context class (Core section 2), None when unknown."""
     value = claims.values.get("acr")
-    return value if _is_word(value) else None
+    return value if is_word(value) else None
 
 
 def amr(claims: VerifiedClaims) -> tuple[str, ...] | None:
     """Return the authentication methods (RFC 8176 section 1), None when unknown."""
     value = claims.values.get("amr")
-    return None if value is None else _words(value)
+    return None if value is None else words(value)
 
 
 def sid(claims: VerifiedClaims) -> str | None:
     """Return the upstream session id, by which a logout event finds this login."""
     value = claims.values.get("sid")
-    return value if _is_word(value) else None
+    return value if is_word(value) else None
 
 
-def _words(value: Any) -> tuple[str, ...] | None:
+def words(value: Any) -> tuple[str, ...] | None:
     """Return a list of words without repeats; a text is a list of one, unless it looks like a list itself. None: unreadable."""
     if isinstance(value, str):
         value = [value] if value and value[0] not in "[{" and not set(",;") & set(value) else None
-    if not isinstance(value, list) or not all(_is_word(word) for word in value):
+    if not isinstance(value, list) or not all(is_word(word) for word in value):
         return None
     return tuple(dict.fromkeys(value))
 
 
-def _is_word(value: Any) -> TypeGuard[str]:
+def is_word(value: Any) -> TypeGuard[str]:
+    """Whether a value can be a name: a group, a role, a session id. Printable, neither empty nor long."""
     return isinstance(value, str) and 0 < len(value) <= _MAX_WORD and value.isprintable()
 
 

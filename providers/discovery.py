@@ -32,6 +32,10 @@ class Metadata:
     algorithms: frozenset[str]
     auth_methods: tuple[str, ...]
     iss_in_response: bool  # RFC 9207 section 3
+    revocation_endpoint: str | None = None  # RFC 8414 section 2
+    end_session_endpoint: str | None = None  # RP-Initiated Logout section 2.1
+    scopes: frozenset[str] = frozenset()
+    claims_parameter: bool = False  # Core section 5.5
 
 
 async def fetch(http: UpstreamHttp, settings: ProviderSettings) -> Fetched[Metadata]:
@@ -58,6 +62,8 @@ def read_metadata(found: Mapping[str, Any], settings: ProviderSettings) -> Metad
     algorithms = ALGORITHMS & set(_words(found, "id_token_signing_alg_values_supported", _DEFAULT_ALGORITHMS))
     if not algorithms:
         raise UpstreamError(Fault.OPERATOR, "discovery_algorithms")
+    optional = {name: found.get(name) for name in ("revocation_endpoint", "end_session_endpoint")}
+    usable = {name: url for name, url in optional.items() if is_endpoint(url, loopback=settings.loopback)}
     return Metadata(
         authorization_endpoint=str(endpoints["authorization_endpoint"]),
         token_endpoint=str(endpoints["token_endpoint"]),
@@ -66,6 +72,10 @@ def read_metadata(found: Mapping[str, Any], settings: ProviderSettings) -> Metad
         algorithms=algorithms,
         auth_methods=_words(found, "token_endpoint_auth_methods_supported", _DEFAULT_AUTH_METHODS),
         iss_in_response=found.get("authorization_response_iss_parameter_supported") is True,
+        revocation_endpoint=usable.get("revocation_endpoint"),  # an unsafe one is as good as none
+        end_session_endpoint=usable.get("end_session_endpoint"),
+        scopes=frozenset(_words(found, "scopes_supported", ())),
+        claims_parameter=found.get("claims_parameter_supported") is True,
     )
 
 

@@ -80,6 +80,23 @@ class UpstreamHttp:
         headers = _headers("application/json", authorization)
         return await self._send(self._client.build_request("POST", url, headers=headers, data=fields), operation)
 
+    async def spend_form(
+        self, url: str, fields: Mapping[str, str], *, operation: str, authorization: str | None, within: float
+    ) -> UpstreamResponse:
+        """Return the answer to a POST that uses something up, within so many seconds; raises UpstreamError as `post_form` does.
+
+        Without an answer the reason is `answer_lost` (rule B14), except when it is certain that nothing was sent.
+        """
+        progress = _Progress()
+        request = self._client.build_request(
+            "POST",
+            url,
+            headers=_headers("application/json", authorization),
+            data=fields,
+            extensions={"trace": progress.note},
+        )
+        return await self._send(request, operation, progress, within)
+
     async def call(
         self,
         method: str,
@@ -105,24 +122,66 @@ class UpstreamHttp:
     async def __aexit__(self, *_error: object) -> None:
         await self.aclose()
 
-    async def _send(self, request: httpx2.Request, operation: str) -> UpstreamResponse:
+    async def _send(
+        self,
+        request: httpx2.Request,
+        operation: str,
+        progress: _Progress | None = None,
+        within: float | None = None,
+    ) -> UpstreamResponse:
         clock = asyncio.get_running_loop().time
         started = clock()
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout if within is None else min(within, self._timeout)):
                 response = await self._client.send(request, stream=True)
                 async with contextlib.aclosing(response):
                     return await _read(response)
-        except (TimeoutError, httpx2.TimeoutException):
-            failure = UpstreamError(Fault.TRANSIENT, "timeout")
+        except (TimeoutError, httpx2.TimeoutException) as error:
+            lost = progress is not None and progress.may_be_sent(error)
+            failure = UpstreamError(Fault.TRANSIENT, "answer_lost" if lost else "timeout")
         except httpx2.DecodingError:
             failure = UpstreamError(Fault.PROTOCOL, "undecodable")
         except httpx2.HTTPError as error:
-            failure = UpstreamError(Fault.TRANSIENT, "tls" if _is_tls(error) else "unreachable")
+            lost = progress is not None and progress.may_be_sent(error)
+            failure = UpstreamError(
+                Fault.TRANSIENT, "tls" if _is_tls(error) else "answer_lost" if lost else "unreachable"
+            )
         finally:
             if self._observe is not None:
                 self._observe(operation, clock() - started)
         raise failure  # outside the handlers, so that it carries no upstream exception as its context
+
+
+class _Progress:
+    """How far a request got, as the connection tells."""
+
+    _BEFORE_SENDING = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
+
+    def __init__(self) -> None:
+        self._connecting = False
+
+    async def note(self, event: str, _info: Mapping[str, Any]) -> None:
+        """Take an event of the connection's log."""
+        if event.startswith("connection."):
+            self._connecting = True
+        elif "send_request" in event:
+            self._connecting = False
+
+    def may_be_sent(self, error: BaseException) -> bool:
+        """Whether the request may have reached the provider when `error` ended it; a connection that tells nothing may have sent it."""
+        return not (self._connecting or isinstance(error, self._BEFORE_SENDING))
+
+
+class Budget:
+    """Seconds that several requests share, running from now on."""
+
+    def __init__(self, seconds: float) -> None:
+        self._ends = asyncio.get_running_loop().time() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left, never less than 0."""
+        return max(0.0, self._ends - asyncio.get_running_loop().time())
 
 
 @contextlib.asynccontextmanager

@@ -18,21 +18,38 @@ _MAX_SUBJECT = 255  # characters, Core section 2
 _HASHES = {"256": "sha256", "384": "sha384", "512": "sha512"}
 _MAX_TIME = 253_402_300_799  # the end of the year 9999
 
+_Rules = tuple[tuple[str, Callable[[SignedClaims, "Expected", int], bool]], ...]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What this login asked for. `max_age` in seconds; `access_token` is the one that came with the ID token."""
+    """What this login asked for. `max_age` in seconds; `access_token` is the one that came with the ID token.
+
+    `nonce` is None only for a refreshed ID token whose predecessor had none.
+    """
 
     issuer: str
     client_id: str
-    nonce: str = field(repr=False)
+    nonce: str | None = field(repr=False)
     access_token: str = field(repr=False)
     max_age: int | None = None
 
 
 def check(signed: SignedClaims, expected: Expected, now: int) -> VerifiedClaims:
     """Return the claims once every rule holds; raises UpstreamError with the first rule that does not. `now` is epoch seconds."""
-    for reason, holds in _RULES:
+    return _check(_RULES, signed, expected, now)
+
+
+def check_refreshed(signed: SignedClaims, expected: Expected, now: int) -> VerifiedClaims:
+    """Return the claims of an ID token that came with a refresh (Core section 12.2); raises UpstreamError as `check` does.
+
+    It needs no `nonce`, and repeats that of its predecessor where it has one. Whom it is about, the caller compares.
+    """
+    return _check(_REFRESHED, signed, expected, now)
+
+
+def _check(rules: _Rules, signed: SignedClaims, expected: Expected, now: int) -> VerifiedClaims:
+    for reason, holds in rules:
         if not holds(signed, expected, now):
             raise UpstreamError(Fault.PROTOCOL, reason)
     return VerifiedClaims(signed.values)
@@ -57,10 +74,15 @@ def is_audience(values: Mapping[str, Any], client_id: str) -> bool:
 def is_fresh(values: Mapping[str, Any], now: int) -> bool:
     """Whether `exp` lies ahead, with leeway (RFC 7519 section 4.1.4)."""
     exp = values.get("exp")
-    return _is_time(exp) and now < exp + LEEWAY
+    return is_time(exp) and now < exp + LEEWAY
 
 
-def _is_time(value: Any) -> TypeGuard[int]:
+def is_subject(value: Any) -> TypeGuard[str]:
+    """Whether a value can be a `sub` (Core section 2): a text, not empty, not long, printable."""
+    return isinstance(value, str) and 0 < len(value) <= _MAX_SUBJECT and value.isprintable()
+
+
+def is_time(value: Any) -> TypeGuard[int]:
     """Whether a NumericDate is a whole number of seconds that a calendar can hold; true is not 1."""
     return type(value) is int and 0 <= value <= _MAX_TIME
 
@@ -87,22 +109,30 @@ def _not_expired(signed: SignedClaims, _expected: Expected, now: int) -> bool:
 
 def _issued(signed: SignedClaims, _expected: Expected, now: int) -> bool:
     iat = signed.values.get("iat")
-    return _is_time(iat) and iat <= now + LEEWAY
+    return is_time(iat) and iat <= now + LEEWAY
 
 
 def _begun(signed: SignedClaims, _expected: Expected, now: int) -> bool:
     nbf = signed.values.get("nbf", 0)
-    return _is_time(nbf) and nbf <= now + LEEWAY
+    return is_time(nbf) and nbf <= now + LEEWAY
 
 
 def _nonce(signed: SignedClaims, expected: Expected, _now: int) -> bool:
-    nonce = signed.values.get("nonce")
-    return isinstance(nonce, str) and hmac.compare_digest(nonce.encode(), expected.nonce.encode())
+    nonce, wanted = signed.values.get("nonce"), expected.nonce
+    return isinstance(nonce, str) and wanted is not None and hmac.compare_digest(nonce.encode(), wanted.encode())
+
+
+def _nonce_repeated(signed: SignedClaims, expected: Expected, now: int) -> bool:
+    return "nonce" not in signed.values or expected.nonce is None or _nonce(signed, expected, now)
+
+
+def _no_event(signed: SignedClaims, _expected: Expected, _now: int) -> bool:
+    """A logout token is no ID token (Back-Channel Logout section 4.1); where no nonce is needed, only this tells."""
+    return "events" not in signed.values
 
 
 def _subject(signed: SignedClaims, _expected: Expected, _now: int) -> bool:
-    sub = signed.values.get("sub")
-    return isinstance(sub, str) and 0 < len(sub) <= _MAX_SUBJECT and sub.isprintable()
+    return is_subject(signed.values.get("sub"))
 
 
 def _access_token_hash(signed: SignedClaims, expected: Expected, _now: int) -> bool:
@@ -121,14 +151,14 @@ def _signed_in(signed: SignedClaims, expected: Expected, now: int) -> bool:
     at = signed.values.get("auth_time")
     if at is None:
         return expected.max_age is None
-    return _is_time(at) and at <= now + LEEWAY and (expected.max_age is None or now <= at + expected.max_age + LEEWAY)
+    return is_time(at) and at <= now + LEEWAY and (expected.max_age is None or now <= at + expected.max_age + LEEWAY)
 
 
 def _not_impersonated(signed: SignedClaims, _expected: Expected, _now: int) -> bool:
     return "act" not in signed.values
 
 
-_RULES: tuple[tuple[str, Callable[[SignedClaims, Expected, int], bool]], ...] = (
+_RULES: _Rules = (
     ("id_token_issuer", _issuer),
     ("id_token_audience", _audience),
     ("id_token_azp", _authorized_party),
@@ -140,4 +170,9 @@ _RULES: tuple[tuple[str, Callable[[SignedClaims, Expected, int], bool]], ...] = 
     ("id_token_at_hash", _access_token_hash),
     ("id_token_auth_time", _signed_in),
     ("id_token_act", _not_impersonated),  # an administrator in somebody's name (RFC 8693 section 4.1)
+)
+_REFRESHED: _Rules = (
+    *(rule for rule in _RULES if rule[1] not in (_nonce, _signed_in)),
+    ("id_token_nonce", _nonce_repeated),
+    ("id_token_events", _no_event),
 )

@@ -1,18 +1,20 @@
 """Type `keycloak`: a Keycloak realm. Roles are where its mappers put them; groups need a Group Membership mapper.
 
-Nothing else differs from `oidc`: `session_state` in the callback is ignored, tokens of impersonated sessions (`act`) are refused as
-everywhere, encryption keys in the key set are left out as everywhere.
+It asks for `offline_access` where the realm offers it, since a session that idles out after half an hour would end every grant.
+`refresh_expires_in: 0` and `session_state` are ignored, tokens of impersonated sessions (`act`) refused and encryption keys left out
+as everywhere. Group paths come as the mapper is set: `/eng/backend` with *Full group path*, else `backend`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from providers.base import ProviderSettings, ProviderType
-from providers.claims import Path
-from providers.oidc import OpenIdProvider
+from providers.claims import Path, VerifiedClaims, at, words
+from providers.console import Console
+from providers.oidc import FullProvider
 from providers.options import OPTIONS, Preset, faults
 
 
@@ -27,11 +29,35 @@ def role_claims(settings: ProviderSettings) -> tuple[Path, ...]:
     return ("realm_access", "roles"), ("resource_access", settings.client_id, "roles")
 
 
+def organizations(sources: Sequence[VerifiedClaims]) -> Mapping[str, tuple[str, ...]]:
+    """Return the aliases in the claim `organization`: a list of them, or an object with one member each."""
+    for claims in sources:
+        value = at(claims, ("organization",))
+        names = None if value is None else words(list(value) if isinstance(value, Mapping) else value)
+        if names is not None:
+            return {"organization": names}
+    return {}
+
+
+PRESET = Preset(
+    roles=role_claims,
+    attributes=organizations,
+    console=Console(
+        issuer="Realm settings > General > Endpoints > OpenID Endpoint Configuration shows it",
+        client="Clients > (the client) > Settings > Client ID, and Credentials > Client Secret",
+        redirect="Clients > (the client) > Settings > Valid redirect URIs",
+        groups="Client scopes > (client)-dedicated > Add mapper > Group Membership, claim name groups, added to the ID token",
+        logout="Clients > (the client) > Settings > Backchannel logout URL, with Backchannel logout session required",
+        key="Clients > (the client) > Keys, with Credentials > Client Authenticator: Signed JWT",
+        refresh="Clients > (the client) > Client scopes: add offline_access as Optional, and give people the role offline_access",
+    ),
+)
 TYPE = ProviderType(
     name="keycloak",
-    build=functools.partial(OpenIdProvider, Preset(roles=role_claims)),
+    build=functools.partial(FullProvider, PRESET),
     options=OPTIONS | {"url", "realm"},
     env_prefix="KEYCLOAK",
     issuer_from=issuer_from,
+    gives=frozenset({"user", "domain", "group", "role", "organization", "acr", "amr"}),
     faults=faults,
 )

@@ -55,8 +55,11 @@ class SignedClaims:
     values: Mapping[str, Any] = field(repr=False)
 
 
-def parse(token: str, algorithms: frozenset[str] = ALGORITHMS) -> UnverifiedToken:
-    """Return the token's parts; raises UpstreamError unless it is a compact JWS by one of `algorithms`."""
+def parse(token: str, algorithms: frozenset[str] = ALGORITHMS, *, kind: str | None = None) -> UnverifiedToken:
+    """Return the token's parts; raises UpstreamError unless it is a compact JWS by one of `algorithms`.
+
+    `kind` is the one type ending in `+jwt` that it may say it is (`logout+jwt`); without a kind it may say none.
+    """
     segments = token.split(".") if len(token) <= MAX_TOKEN else []
     if len(segments) != _SEGMENTS or len(segments[0]) > _MAX_HEADER:
         raise _refused("token_malformed")
@@ -67,6 +70,8 @@ def parse(token: str, algorithms: frozenset[str] = ALGORITHMS) -> UnverifiedToke
     for reason, is_good in _HEADER_RULES:
         if not is_good(header):
             raise _refused(reason)
+    if not _is_kind(header, kind):
+        raise _refused("token_type")
     if header["alg"] not in algorithms & ALGORITHMS:
         raise _refused("token_algorithm")
     return UnverifiedToken(
@@ -98,10 +103,21 @@ def _refused(reason: str) -> UpstreamError:
     return UpstreamError(Fault.PROTOCOL, reason)
 
 
-def _is_id_token_type(header: Mapping[str, Any]) -> bool:
+def read_unverified(token: str) -> Mapping[str, Any]:
+    """Return the claims of a token that was verified before and kept since; empty when it cannot be read any more."""
+    try:
+        return json_object(parse(token).payload)
+    except (Malformed, UpstreamError):
+        return {}
+
+
+def _is_kind(header: Mapping[str, Any], kind: str | None) -> bool:
     """Whether `typ` is absent or names no other kind of token (RFC 8725 section 3.11)."""
     typ = header.get("typ", "JWT")
-    return isinstance(typ, str) and not typ.lower().endswith("+jwt")
+    if not isinstance(typ, str):
+        return False
+    typ = typ.lower().removeprefix("application/")  # RFC 7515 section 4.1.9
+    return typ == kind or not typ.endswith("+jwt")
 
 
 # jwk, jku, x5u and x5c may be there and are never looked at; unknown parameters are ignored (RFC 7515 section 4).
@@ -109,5 +125,4 @@ _HEADER_RULES: tuple[tuple[str, Callable[[Mapping[str, Any]], bool]], ...] = (
     ("token_malformed", lambda header: isinstance(header.get("alg"), str)),
     ("token_malformed", lambda header: isinstance(header.get("kid", ""), str)),
     ("token_critical", lambda header: "crit" not in header and header.get("b64", True) is True),  # we understand none
-    ("token_type", _is_id_token_type),
 )

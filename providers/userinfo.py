@@ -9,17 +9,19 @@ from typing import Any
 from providers.base import Fault, UpstreamError
 from providers.claims import Path, VerifiedClaims, at
 from providers.http import UpstreamResponse
-from providers.id_token import is_audience, is_fresh, subject
+from providers.id_token import is_audience, is_fresh
 from providers.signed_token import SignedClaims, UnverifiedToken, parse
 
 ACCEPT = "application/json, application/jwt"
 
 
-def is_wanted(use: str, claims: VerifiedClaims, groups: Path, scopes: tuple[str, ...]) -> bool:
-    """Whether to ask: as configured, or (`auto`) when the ID token lacks the groups or an e-mail that was asked for."""
+def is_wanted(use: str, claims: VerifiedClaims | None, groups: Path | None, scopes: tuple[str, ...]) -> bool:
+    """Whether to ask: as configured, or (`auto`) when there is no ID token, or it lacks the groups or an e-mail that was asked for."""
     if use != "auto":
         return use == "always"
-    return at(claims, groups) is None or ("email" in scopes and claims.values.get("email") is None)
+    if claims is None or ("email" in scopes and claims.values.get("email") is None):
+        return True
+    return groups is not None and at(claims, groups) is None
 
 
 def is_refused(response: UpstreamResponse) -> bool:
@@ -48,8 +50,8 @@ def check_signed(signed: SignedClaims, issuer: str, client_id: str, now: int) ->
     return values
 
 
-def check_subject(values: Mapping[str, Any], claims: VerifiedClaims) -> VerifiedClaims:
-    """Return the claims once they are about the ID token's person (Core section 5.3.4); raises UpstreamError."""
-    if values.get("sub") != subject(claims):
+def check_subject(values: Mapping[str, Any], subject: str) -> VerifiedClaims:
+    """Return the claims once they are about this person, the ID token's (Core section 5.3.4); raises UpstreamError."""
+    if values.get("sub") != subject:
         raise UpstreamError(Fault.PROTOCOL, "userinfo_subject")
     return VerifiedClaims(values)

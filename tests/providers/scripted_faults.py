@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-ABSENT: Final = object()  # as a value in Faults: leave the member out
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "ABSENT"  # the same in every process, as names of tests must be
+
+
+ABSENT: Final = _Absent()  # as a value in Faults: leave the member out
 
 
 def changed(members: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

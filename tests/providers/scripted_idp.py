@@ -211,6 +211,7 @@ class ScriptedIdp:
             "userinfo_endpoint": self._url("userinfo"),
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
+            "scopes_supported": ["openid", "profile", "email", "groups", "offline_access"],
             "id_token_signing_alg_values_supported": list(ALGORITHMS),
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
             "code_challenge_methods_supported": ["S256"],
