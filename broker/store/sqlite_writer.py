@@ -182,6 +182,9 @@ class Writer:
     def _run_cold(self, group: list[Unit]) -> Callable[[], None]:
         try:
             connection = self._begin_patiently()
+        except sqlite3.Error as error:
+            return partial(self._starved, group, error)
+        try:
             _run_units(connection, group)
         except sqlite3.Error as error:
             return partial(self._lost, group, error)
