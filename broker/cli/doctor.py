@@ -23,9 +23,11 @@ from broker.cli.context import (
     known_types,
     plain,
     print_json,
+    stop,
 )
 from broker.config import SettingsError
 from broker.config.resources import find
+from broker.doctor import configuration
 from broker.model import Resource
 from broker.settings import ProviderConfig, Settings
 from providers.base import Check, Verdict
@@ -51,12 +53,12 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Examine settings, database, keys, issuer, identity providers and MCP servers; status 1 if anything fails."""
-    from broker.doctor import configuration  # noqa: PLC0415 - for this command alone
-
     try:
         found = examined(config_file, overrides)
     except SettingsError as error:
-        _print(configuration.refused(error), as_json=as_json)
+        if not as_json:
+            stop(str(error), UNUSABLE)
+        _print(configuration.refused(error), as_json=True)
         raise typer.Exit(UNUSABLE) from None
     chosen = _chosen_providers(found.settings, providers or ()), _chosen_resources(found.settings, resources or ())
     from broker.cli.examination import examine  # noqa: PLC0415 - imports the store, the adapters and the signing library

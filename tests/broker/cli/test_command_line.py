@@ -34,6 +34,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
         ("serve",),
         ("demo",),
         ("migrate",),
+        ("doctor",),
         *(("config", sub) for sub in ("show", "validate", "schema")),
         *(("secrets", sub) for sub in ("set", "list", "delete")),
         *(("clients", sub) for sub in ("add", "list", "show", "remove", "block", "unblock")),

@@ -1,0 +1,1 @@
+"""What `mcp-broker doctor` finds: real servers on loopback, real TLS, real databases."""
