@@ -266,11 +266,12 @@ class ProviderType:
     """A kind of provider: data that the settings loader needs, and a constructor.
 
     `options` are lower-case setting names beyond the common ones; `env_prefix` is the short form's prefix (`KEYCLOAK`), and
-    `no_short` are options without one, because that variable belongs to other programs;
+    `no_short` are options without one, because that variable belongs to other programs; `aliases` are further variables with the
+    setting that each gives: those under the prefix like any short form, others only beside one, or with a client secret among them;
     `issuer_from` derives the issuer from the options of a short or long form where `ISSUER` is absent (None: it is required);
     `faults` says in sentences what is wrong with settings (none: nothing), and `build` raises ProviderSettingsError for the same;
     `gives` are the policy attributes that it can know, of ATTRIBUTES; `speaks_for` says whose e-mail addresses count;
-    `open_to_anyone` says whether strangers can sign in without a restriction.
+    `open_to_anyone` says whether strangers can sign in without a restriction, perhaps depending on the options.
     """
 
     name: str
@@ -278,8 +279,9 @@ class ProviderType:
     options: frozenset[str] = frozenset()
     env_prefix: str | None = None
     no_short: frozenset[str] = frozenset()
+    aliases: Mapping[str, str] = field(default_factory=dict)
     issuer_from: Callable[[Mapping[str, str]], str | None] | None = None
     gives: frozenset[str] = frozenset({"user", "domain", "group", "role", "acr", "amr", "auth_time"})
     speaks_for: SpeaksFor = SpeaksFor.VERIFIED
-    open_to_anyone: bool = False
+    open_to_anyone: bool | Callable[[Mapping[str, str]], bool] = False
     faults: Callable[[ProviderSettings], tuple[str, ...]] = no_faults

@@ -23,6 +23,7 @@ from providers.registration import Registration
 
 NOBODYS = "a-code-that-nobody-has"
 CLIENT = "client id and secret"
+_OURSELVES = "client_"  # what a type's own words for refusals of us begin with
 _CERTIFICATE_WARNING = 30 * 86400  # seconds
 _REACH = "look at ISSUER, DISCOVERY_URL and PROXY, and whether this machine may connect there"
 _LATER = (
@@ -50,7 +51,9 @@ async def check(registration: Registration, redirect_uri: str) -> tuple[Check, .
     reached = (Check(name="discovery", status=OK, detail=f"{url} answers"), _tls(registration, None))
     moment = clock(response.headers.get("date"), registration.now())
     try:
-        metadata = read_metadata(found, registration.settings)
+        metadata = read_metadata(
+            found, registration.settings, registration.preset.metadata_issuer(registration.settings)
+        )
     except UpstreamError as fault:
         about = metadata_checks(registration, found, fault)
         named = {c.name for c in (*about, moment)}
@@ -132,7 +135,9 @@ def _client_found(registration: Registration, refusal: UpstreamError) -> Check:
     if refusal.fault is Fault.PERMANENT or refusal.reason == "redirect_uri_mismatch":
         also = "" if refusal.fault is Fault.PERMANENT else "; the redirect URI is not registered"
         return Check(name=CLIENT, status=OK, detail=f"client id and {way} are accepted{also}")
-    if refusal.reason in ("invalid_client", "unauthorized_client", "token_unauthorized"):
+    if refusal.reason in ("invalid_client", "unauthorized_client", "token_unauthorized") or refusal.reason.startswith(
+        _OURSELVES
+    ):
         secret = f"compare CLIENT_ID and CLIENT_SECRET, or make a new secret: {console.client}"
         key = f"compare CLIENT_ID, and register the public key of PRIVATE_KEY: {console.key}"
         return fail(

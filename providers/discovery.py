@@ -38,10 +38,10 @@ class Metadata:
     claims_parameter: bool = False  # Core section 5.5
 
 
-async def fetch(http: UpstreamHttp, settings: ProviderSettings) -> Fetched[Metadata]:
-    """Return the provider's metadata from the network; raises UpstreamError."""
+async def fetch(http: UpstreamHttp, settings: ProviderSettings, issuer: str | None = None) -> Fetched[Metadata]:
+    """Return the provider's metadata from the network, with the issuer as `read_metadata` takes it; raises UpstreamError."""
     response = await http.get_json(discovery_url(settings), operation="discovery")
-    return Fetched(read_metadata(document(response, "discovery"), settings), FRESH_FOR)
+    return Fetched(read_metadata(document(response, "discovery"), settings, issuer), FRESH_FOR)
 
 
 def discovery_url(settings: ProviderSettings) -> str:
@@ -49,9 +49,12 @@ def discovery_url(settings: ProviderSettings) -> str:
     return settings.options.get("discovery_url") or settings.issuer.removesuffix("/") + _SUFFIX
 
 
-def read_metadata(found: Mapping[str, Any], settings: ProviderSettings) -> Metadata:
-    """Return the metadata in a discovery document; raises UpstreamError unless the issuer is ours and every endpoint safe. Pure."""
-    if found.get("issuer") != settings.issuer:  # byte for byte, Discovery section 4.3
+def read_metadata(found: Mapping[str, Any], settings: ProviderSettings, issuer: str | None = None) -> Metadata:
+    """Return the metadata in a discovery document; raises UpstreamError unless the issuer is ours and every endpoint safe. Pure.
+
+    `issuer` is what the document must say where that is not the configured issuer: a template (rule B9).
+    """
+    if found.get("issuer") != (issuer or settings.issuer):  # byte for byte, Discovery section 4.3
         raise UpstreamError(Fault.OPERATOR, "discovery_issuer")
     endpoints = {name: found.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
     userinfo = found.get("userinfo_endpoint")

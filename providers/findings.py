@@ -66,7 +66,8 @@ def metadata_checks(
 
 
 def _issuer(registration: Registration, found: Mapping[str, Any]) -> Check:
-    ours, theirs = registration.settings.issuer, printable(found.get("issuer"))
+    ours = registration.preset.metadata_issuer(registration.settings)
+    theirs = printable(found.get("issuer"))
     if found.get("issuer") == ours:
         return Check(name="issuer", status=OK, detail=f"{ours}, exactly")
     mend = f"set ISSUER to it if that is your provider, slash for slash; {registration.preset.console.issuer}"

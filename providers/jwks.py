@@ -94,11 +94,11 @@ def _import_key(jwk: Mapping[str, Any]) -> VerificationKey | None:
     """Return one key, or None when it is not for verifying signatures, not public, weak, or broken."""
     jwk = {name: value for name, value in jwk.items() if value is not None}  # some servers write null for absent
     algorithms = _algorithms(jwk)
-    kid = jwk.get("kid")
-    if not algorithms or not (kid is None or isinstance(kid, str)):
+    kid, issuer = jwk.get("kid"), jwk.get("issuer")
+    if not algorithms or not all(value is None or isinstance(value, str) for value in (kid, issuer)):
         return None
     try:
-        return VerificationKey(kid=kid, algorithms=algorithms, key=_public_key(jwk))
+        return VerificationKey(kid=kid, algorithms=algorithms, key=_public_key(jwk), issuer=issuer)
     except (JoseError, KeyError, TypeError, ValueError, UnsupportedAlgorithm):
         return None
 

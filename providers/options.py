@@ -40,6 +40,11 @@ def no_roles(_settings: ProviderSettings) -> tuple[Path, ...]:
     return ()
 
 
+def announced_issuer(settings: ProviderSettings) -> str:
+    """Return what the discovery document must say: the configured issuer, byte for byte."""
+    return settings.issuer
+
+
 def configured_issuer(_signed: SignedClaims, settings: ProviderSettings) -> str:
     """Return what `iss` of a token must be: the configured issuer, byte for byte."""
     return settings.issuer
@@ -85,10 +90,12 @@ class Preset:
 
     `wanted` are scopes that are asked only where the metadata lists them; `offline` is how `offline_access` is asked by default
     (`consent`: with `prompt=consent`, as Core section 11 wants it). `groups` is the claim (None: none ever has them), `roles` are
-    the claims. `issuer` says what a token's `iss` must be, `identity` who it is about; both may raise UpstreamError, as may `admit`,
+    the claims. `userinfo` is whether it is asked by default. `metadata_issuer` is what the discovery document must say, `issuer` what a
+    token's `iss` must be, `identity` who it is about; both may raise UpstreamError, as may `admit`,
     which refuses people whom the settings keep out. `email` reads the address as far as the provider speaks for it, `attributes` what
     a policy may ask beyond roles. `parameters` come on top of an authorization request's own (empty: removed). `group_source` is
     asked for the groups where there is one. `token_error` reads what the token endpoint says beyond the standard.
+    `renewal_names_scopes`: a refresh names the scopes again (RFC 6749 section 6 lets it).
     `assertion_names_endpoint`: our assertions name the endpoint as audience (rule B18). `rsa_algorithm` signs them.
     `logout_endpoint` is where a session is ended, `logout_return` the parameter that brings the browser back. `advertises_pkce`:
     whether its metadata speaks of S256 when it can do it. `mismatch_marks` tell, in what the authorization endpoint answers, that our
@@ -100,6 +107,8 @@ class Preset:
     offline: str = "silent"
     groups: Path | None = ("groups",)
     roles: Callable[[ProviderSettings], tuple[Path, ...]] = no_roles
+    userinfo: str = "auto"
+    metadata_issuer: Callable[[ProviderSettings], str] = announced_issuer
     issuer: Callable[[SignedClaims, ProviderSettings], str] = configured_issuer
     identity: Callable[[VerifiedClaims, ProviderSettings], tuple[str, str]] = issuer_and_subject
     admit: Callable[[Sequence[VerifiedClaims], ProviderSettings], None] = admit_all
@@ -108,6 +117,7 @@ class Preset:
     parameters: Callable[[UpstreamRequest, ProviderSettings], Mapping[str, str]] = no_parameters
     group_source: Callable[[ProviderSettings, UpstreamHttp, Clock], GroupSource | None] = no_source
     token_error: Callable[[Mapping[str, object]], UpstreamError | None] = standard_error
+    renewal_names_scopes: bool = False
     assertion_names_endpoint: bool = False
     rsa_algorithm: str = "RS256"
     logout_return: str = "post_logout_redirect_uri"
@@ -150,7 +160,7 @@ def read_options(preset: Preset, settings: ProviderSettings) -> Options:
         offline=offline,
         groups=parse_path(given["groups_claim"]) if given.get("groups_claim") else preset.groups,
         roles=(parse_path(given["roles_claim"]),) if given.get("roles_claim") else preset.roles(settings),
-        userinfo=given.get("userinfo") or "auto",
+        userinfo=given.get("userinfo") or preset.userinfo,
         require_iss=given["require_iss"] == "true" if given.get("require_iss") else None,
     )
 

@@ -30,7 +30,9 @@ async def refresh(registration: Registration, tokens: UpstreamTokens, known: Ups
         if tokens.refresh_token is None:
             async with deadline(budget.left):
                 return await _ask_again(registration, metadata, tokens, known)
-        given = await registration.renew(metadata, token_request.renewal(tokens.refresh_token), within=budget.left)
+        scopes = registration.scopes(metadata) if registration.preset.renewal_names_scopes else ()
+        fields = token_request.renewal(tokens.refresh_token, scopes)
+        given = await registration.renew(metadata, fields, within=budget.left)
     except UpstreamError as error:
         raise _without_person(error) from None
     renewed = UpstreamTokens(

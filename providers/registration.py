@@ -35,7 +35,9 @@ class Registration:
             rsa_algorithm=preset.rsa_algorithm,
         )
         self.group_source = preset.group_source(settings, http, now)
-        self._metadata: Kept[Metadata] = Kept(functools.partial(discovery.fetch, http, settings), now)
+        self._metadata: Kept[Metadata] = Kept(
+            functools.partial(discovery.fetch, http, settings, preset.metadata_issuer(settings)), now
+        )
         self.keys = KeySource(http, self._jwks_uri, now)
 
     async def metadata(self) -> Metadata:

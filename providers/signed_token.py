@@ -29,11 +29,15 @@ _SEGMENTS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationKey:
-    """A published key and what it may verify; `algorithms` are of the key's own kind and curve."""
+    """A published key and what it may verify; `algorithms` are of the key's own kind and curve.
+
+    `issuer` is whose tokens it signs, where the key itself says so (Entra ID; security rule B9).
+    """
 
     kid: str | None
     algorithms: frozenset[str]
     key: RSAKey | ECKey | OKPKey = field(repr=False)
+    issuer: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,7 @@ class SignedClaims:
 
     alg: str
     values: Mapping[str, Any] = field(repr=False)
+    key_issuer: str | None = None
 
 
 def parse(token: str, algorithms: frozenset[str] = ALGORITHMS, *, kind: str | None = None) -> UnverifiedToken:
@@ -85,10 +90,11 @@ def parse(token: str, algorithms: frozenset[str] = ALGORITHMS, *, kind: str | No
 
 def verify(token: UnverifiedToken, keys: Iterable[VerificationKey]) -> SignedClaims | None:
     """Return the claims if one of `keys` made the signature, else None; raises UpstreamError when they are no JSON object."""
-    if not any(_signed_by(token, key) for key in keys):
+    signer = next((key for key in keys if _signed_by(token, key)), None)
+    if signer is None:
         return None
     try:
-        return SignedClaims(alg=token.alg, values=json_object(token.payload))
+        return SignedClaims(alg=token.alg, values=json_object(token.payload), key_issuer=signer.issuer)
     except Malformed:
         raise _refused("token_malformed") from None
 

@@ -45,9 +45,10 @@ def redemption(request: UpstreamRequest, code: str) -> dict[str, str]:
     }
 
 
-def renewal(refresh_token: str) -> dict[str, str]:
+def renewal(refresh_token: str, scopes: tuple[str, ...] = ()) -> dict[str, str]:
     """Return the form that uses a refresh token; no scope means the same scope (RFC 6749 section 6)."""
-    return {"grant_type": "refresh_token", "refresh_token": refresh_token}
+    named = {"scope": " ".join(scopes)} if scopes else {}
+    return {"grant_type": "refresh_token", "refresh_token": refresh_token, **named}
 
 
 def standard_error(_answer: Mapping[str, object]) -> UpstreamError | None:
