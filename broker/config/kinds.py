@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from broker.config.faults import Wrong, nearest, quoted
+from broker.model import Requirement
 from broker.settings import DAY, HOUR, MINUTE, Rate
 
 Schema = Mapping[str, Any]
@@ -47,7 +48,17 @@ def as_text(value: Any) -> str:
 def _option(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, list):
+        return json.dumps(as_list(value), ensure_ascii=False)  # adapters read a list as JSON, or with commas
     return str(value) if isinstance(value, int) else as_text(value)
+
+
+def _pem(value: Any) -> str:
+    """Return text that may have line breaks: a key or certificate, or the name of its file."""
+    if isinstance(value, str) and value.strip():
+        as_text(" ".join(value.split()))
+        return value
+    return as_text(value)
 
 
 def _boolean(value: Any) -> bool:
@@ -182,16 +193,48 @@ def _json_object(value: Any) -> dict[str, Any]:
     return value
 
 
+def _require(value: Any) -> Requirement:
+    parts = {"acr": CONDITIONS, "max_login_age": duration()}
+    read = {}
+    for name, given in _json_object(value).items():
+        if name not in parts:
+            close = nearest(name, parts)
+            mend = f"write {close}" if close else 'write {"acr": "…", "max_login_age": "12h"}, or one of the two'
+            raise Wrong(f"has {quoted(name)}, which is nothing that can be required", mend)
+        try:
+            read[name] = parts[name].parse(given)
+        except Wrong as wrong:
+            raise Wrong(f"has {name}, which {wrong.wrong}", wrong.mend) from None
+    if not read:
+        raise Wrong("requires nothing", 'write {"acr": "…", "max_login_age": "12h"}, or remove it')
+    return Requirement(acr=read.get("acr", ()), max_login_age=read.get("max_login_age"))
+
+
 _STRINGS: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 1}
 
 TEXT = Kind(as_text, {"type": "string", "minLength": 1}, example="text")
-OPTION = Kind(_option, {"type": ["string", "boolean", "integer"]}, example="text")
+OPTION = Kind(
+    _option,
+    {"anyOf": [{"type": ["string", "boolean", "integer"]}, {"type": "array", "items": {"type": "string"}}]},
+    example="text",
+)
+PEM = Kind(_pem, {"type": "string", "minLength": 1}, example="/etc/broker/key.pem")
 BOOLEAN = Kind(_boolean, {"anyOf": [{"type": "boolean"}, {"enum": ["true", "false"]}]}, example="true")
 RATE = Kind(_rate, {"type": "string", "pattern": "^[0-9]+/[smhd]$"}, example="100/h")
 LIST = listed()
 CONDITIONS = Kind(_conditions, {"anyOf": [{"type": "string", "minLength": 1}, _STRINGS]}, example='["one", "two"]')
 MAP = Kind(
     as_map, {"type": "object", "additionalProperties": {"type": "string"}}, many=True, example='{"name": "words"}'
+)
+REQUIRE = Kind(
+    _require,
+    {
+        "type": "object",
+        "additionalProperties": False,
+        "minProperties": 1,
+        "properties": {"acr": CONDITIONS.schema, "max_login_age": duration().schema},
+    },
+    example='{"acr": "mfa", "max_login_age": "12h"}',
 )
 JSON_OBJECT = Kind(_json_object, {"type": "object"}, example="{}")
 RULES = Kind(_policy, {"type": "array", "items": {"type": "object"}}, many=True, example='[{"group": "staff"}]')

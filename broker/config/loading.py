@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from broker.config.clients import read_clients
 from broker.config.faults import Faults, SettingsError
-from broker.config.policy import read_policy, unmet_rules
+from broker.config.policy import ambiguous_users, read_policy, unmet_demands, unmet_rules
 from broker.config.providers import read_providers
 from broker.config.reader import Entry, Reader
 from broker.config.resources import find, read_resources
@@ -27,11 +28,16 @@ _BUILT_APART = ("config", "policy", "provider_aliases", "master_key", "database_
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """Settings with what an administrator asks about them: each value with its origin, and rules that can never hold."""
+    """Settings with what an administrator asks about them.
+
+    `entries`: each value with its origin; `unmet`: rules and demands that can never hold; `files`: what the rules were read from
+    beside the settings file.
+    """
 
     settings: Settings
     entries: tuple[Entry, ...]
     unmet: tuple[str, ...]
+    files: tuple[Path, ...] = ()
 
 
 def load(
@@ -78,7 +84,8 @@ def examine(
         faults.found += faults.unsafe
     if faults.found:
         raise SettingsError(faults.found)
-    unmet = unmet_rules(policy, providers, provider_types)
+    unmet = [*unmet_rules(policy, providers, provider_types), *unmet_demands(resources, providers)]
+    faults.warnings += ambiguous_users(policy, providers)
     note_warnings(faults, values, providers, len(resources))
     plain = {name: value for name, value in values.items() if name not in _BUILT_APART and not BROKER[name].later}
     settings = Settings(
@@ -94,7 +101,7 @@ def examine(
         origins={entry.name: entry.origin for entry in reader.entries},
         warnings=(*faults.warnings, *unmet),
     )
-    return Examined(settings, reader.entries, tuple(unmet))
+    return Examined(settings, reader.entries, tuple(unmet), tuple(reader.files))
 
 
 def _host(reader: Reader) -> str | None:

@@ -14,8 +14,12 @@ from broker.model import Resource
 from broker.settings import PolicyRule, ProviderConfig
 from providers.base import ProviderType
 
-_NEEDS_PROVIDER = ("group",)  # strangers choose names such as these elsewhere
-_OF_A_PERSON = ("user", "domain", "group")
+_LISTS = ("client", "user", "tenant", "organization", "group", "role", "acr", "amr")  # taken as they are written
+_NEEDS_PROVIDER = ("group", "role", "organization", "tenant", "acr", "amr")  # strangers choose such names elsewhere
+_OF_A_PERSON = {  # condition -> the attribute that a provider gives or not
+    **{name: name for name in ("user", "domain", "tenant", "organization", "group", "role", "acr", "amr")},
+    "max_login_age": "auth_time",
+}
 
 
 def read_policy(
@@ -42,15 +46,38 @@ def unmet_rules(
     sentences = []
     for rule in rules:
         concerned = [p for p in providers if not rule.provider or p.id in rule.provider]
-        for attribute in _OF_A_PERSON:
-            if getattr(rule, attribute) and concerned:
-                blind = [p.id for p in concerned if attribute not in types[p.adapter.type].gives]
-                if len(blind) == len(concerned):
-                    effect = "holds for everybody" if rule.effect == "deny" else "never holds"
-                    sentences.append(
-                        f"Policy rule {quoted(rule.name)} is about {attribute}, which {' and '.join(blind)} never gives: it {effect}"
-                    )
+        for condition, attribute in _OF_A_PERSON.items():
+            blind = [p.id for p in concerned if attribute not in types[p.adapter.type].gives]
+            if getattr(rule, condition) and blind and len(blind) == len(concerned):
+                effect = "holds for everybody" if rule.effect == "deny" else "never holds"
+                sentences.append(
+                    f"Policy rule {quoted(rule.name)} is about {condition}, which {' and '.join(blind)} never gives: it {effect}"
+                )
     return sentences
+
+
+def unmet_demands(resources: tuple[Resource, ...], providers: tuple[ProviderConfig, ...]) -> list[str]:
+    """Return a sentence for each demand of a resource that none of the providers can ever meet."""
+    sentences = []
+    for resource in resources:
+        demands = {"acr": ("acr", resource.require.acr), "max_login_age": ("auth_time", resource.require.max_login_age)}
+        for name, (attribute, demand) in demands.items():
+            if demand and providers and not any(attribute in p.gives for p in providers):
+                blind = " and ".join(p.id for p in providers)
+                sentences.append(f"Resource {resource.id} requires {name}, which {blind} never gives: nobody gets in")
+    return sentences
+
+
+def ambiguous_users(rules: tuple[PolicyRule, ...], providers: tuple[ProviderConfig, ...]) -> list[str]:
+    """Return a sentence for each rule that names an upstream subject which another provider may give to somebody else."""
+    return [
+        f"Policy rule {quoted(rule.name)} names user {quoted(user)} and no provider, while there are several: "
+        "another one may give that subject to somebody else"
+        for rule in rules
+        if len(providers) > 1 and not rule.provider and rule.effect == "allow"
+        for user in rule.user
+        if "@" not in user and not user.startswith("u_")
+    ]
 
 
 class _Rule:
@@ -77,8 +104,13 @@ class _Rule:
                 if condition in table:
                     self._refuse(
                         f"is about {condition} and names no provider, while there are several",
-                        "add provider: anybody can be in a group of that name elsewhere",
+                        "add provider: elsewhere anybody may have the same",
                     )
+        if values.get("effect") == "deny" and "max_login_age" in table:
+            self._refuse(
+                "is a deny about max_login_age, which only an allow can have",
+                "write an allow for sign-ins that are young enough",
+            )
         urls = self._resources(values.get("resource", ()), resources)
         self._check_scopes(values.get("scopes") or (), [r for r in resources if not urls or r.url in urls])
         return PolicyRule(
@@ -86,10 +118,9 @@ class _Rule:
             effect=values.get("effect") or "allow",
             resource=urls,
             provider=values.get("provider", ()),
-            client=values.get("client", ()),
-            user=values.get("user", ()),
             domain=self._domains(values.get("domain", ())),
-            group=values.get("group", ()),
+            **{name: values.get(name, ()) for name in _LISTS},
+            max_login_age=values.get("max_login_age"),
             scopes=values.get("scopes"),
             access_token_ttl=values.get("access_token_ttl"),
             refresh_token_ttl=values.get("refresh_token_ttl"),
@@ -105,8 +136,6 @@ class _Rule:
                     f"has {quoted(key)}, which is no part of a rule",
                     f"write {close}" if close else f"use {', '.join(POLICY)}",
                 )
-            elif setting.later:
-                self._refuse(f"has {key}, which is not supported by this version", "remove the condition, or the rule")
             else:
                 try:
                     values[key] = setting.kind.parse(value)

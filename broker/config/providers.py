@@ -90,6 +90,8 @@ def _read(reader: Reader, types: Mapping[str, ProviderType], id_: str, *, loopba
         identity_namespace=values["identity_namespace"] or "",
         allow_anyone=bool(values["allow_anyone"]),
         enabled_by=_enabled_by(party),
+        gives=kind.gives,
+        speaks_for=kind.speaks_for,
     )
 
 
@@ -118,8 +120,7 @@ def _values(party: _Party, types: Mapping[str, ProviderType]) -> dict[str, Any]:
     values = {}
     for name, setting in provider_table(types).items():
         path = party.path(name)
-        common = name in PROVIDER and not PROVIDER[name].later
-        if name in owners and name not in kind.options and not common:
+        if name in owners and name not in kind.options and name not in PROVIDER:
             if reader.given(path) is not None:
                 wrong = f"is for providers of type {' or '.join(owners[name])}, and this one is of type {kind.name}"
                 reader.refuse(path, wrong, "remove it, or change the type")

@@ -14,6 +14,7 @@ from typing import Any
 from broker.config.faults import Faults, Wrong
 from broker.config.kinds import as_list
 from broker.config.places import DATABASE, shown_database
+from broker.config.policy_file import named_file, read_policy_file
 from broker.config.sources import COMMAND_LINE, Given, Path
 from broker.config.table import Setting, variable
 from broker.secret_source import SecretUnavailable, credential_file, is_reference, read_file, resolve
@@ -37,6 +38,7 @@ class Reader:
     def __init__(self, given: Mapping[Path, Given], environ: Mapping[str, str], faults: Faults) -> None:
         """`environ` is where `env:` references and systemd's credential directory are looked up."""
         self.faults = faults
+        self.files: list[FilePath] = []  # that were read instead of a value
         self._given = given
         self._environ = environ
         self._entries: dict[str, Entry] = {}
@@ -72,7 +74,9 @@ class Reader:
         if setting.later:
             self._refuse_later(path)
             return None
-        if setting.secret:
+        if setting.filed:
+            given = self._filed(path)
+        elif setting.secret:
             given = self._secret(path, setting, (variable(path).lower(), credential))
         if given is None:
             if self.given(path) is None:
@@ -105,14 +109,36 @@ class Reader:
         if given is not None:
             self.faults.add(given.name, given.origin, "is not supported by this version", "remove it")
 
+    def _filed(self, path: Path) -> Given | None:
+        """Return what was given, out of the file that it names where it names one; None when nothing was, or after a fault."""
+        if self._set_twice(path):
+            return None
+        given, by_file = self._given.get(path), self._given.get((*path[:-1], f"{path[-1]}_file"))
+        named = by_file.value if by_file else named_file(given.value) if given else None
+        place = by_file or given
+        if named is None or place is None:
+            return given
+        file = FilePath(str(named))
+        self.files.append(file)
+        try:
+            return Given(read_policy_file(file), place.name, f"{place.origin}, file {file}")
+        except Wrong as wrong:
+            self.faults.add(place.name, place.origin, wrong.wrong, wrong.mend)
+            return None
+
+    def _set_twice(self, path: Path) -> bool:
+        given, by_file = self._given.get(path), self._given.get((*path[:-1], f"{path[-1]}_file"))
+        if given is None or by_file is None:
+            return False
+        wrong = f"is set, and {by_file.name} ({by_file.origin}) is set too"
+        self.faults.add(given.name, given.origin, wrong, "keep one of the two")
+        return True
+
     def _secret(self, path: Path, setting: Setting, credentials: tuple[str | None, ...]) -> Given | None:
         """Return the secret itself as the given value, wherever it is kept; None when there is none or after a fault."""
-        given = self._given.get(path)
-        by_file = self._given.get((*path[:-1], f"{path[-1]}_file"))
-        if given is not None and by_file is not None:
-            wrong = f"is set, and {by_file.name} ({by_file.origin}) is set too"
-            self.faults.add(given.name, given.origin, wrong, "keep one of the two")
+        if self._set_twice(path):
             return None
+        given, by_file = self._given.get(path), self._given.get((*path[:-1], f"{path[-1]}_file"))
         try:
             if by_file is not None:
                 file = FilePath(str(by_file.value))

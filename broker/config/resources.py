@@ -8,7 +8,7 @@ from broker.config.faults import nearest, quoted
 from broker.config.reader import DEFAULT, Reader
 from broker.config.safety import check_secret
 from broker.config.table import RESOURCE, RESOURCE_URLS, variable
-from broker.model import Resource, digest
+from broker.model import Requirement, Resource, digest
 from broker.oauth import OFFLINE_ACCESS, InvalidScope
 from broker.protocol import resource as protocol
 from broker.protocol import scope as scope_syntax
@@ -73,6 +73,7 @@ def _long(reader: Reader, id_: str) -> Resource | None:
         signing_alg=values["signing_alg"],
         token_typ=values["token_typ"] or "at+jwt",
         access_token_ttl=values["access_token_ttl"],
+        require=values["require"] or Requirement(),
     )
 
 

@@ -37,7 +37,7 @@ def _properties(table: Mapping[str, Setting]) -> dict[str, Any]:
     properties = {}
     for name, setting in table.items():
         properties[name] = _property(setting)
-        if setting.secret and not setting.later:
+        if setting.has_file and not setting.later:
             properties[f"{name}_file"] = {
                 "type": "string",
                 "minLength": 1,

@@ -67,11 +67,11 @@ class Sources:
         return {**from_file, **short, **from_environment, **from_command_line}
 
     def setting(self, path: Path) -> Setting | None:
-        """Return the table's entry for a path; `…_file` of a secret leads to the secret."""
+        """Return the table's entry for a path; `…_file` leads to what the file holds."""
         table = BROKER if len(path) == 1 else self._tables.get(path[0], {}) if len(path) == 3 else {}  # noqa: PLR2004 - group, id, name
         leaf = path[-1]
-        secret = table.get(leaf.removesuffix("_file")) if leaf.endswith("_file") else None
-        return table.get(leaf) or (secret if secret is not None and secret.secret else None)
+        held = table.get(leaf.removesuffix("_file")) if leaf.endswith("_file") else None
+        return table.get(leaf) or (held if held is not None and held.has_file else None)
 
     def _from_toml(self, toml: bytes, file: str) -> Iterator[tuple[Path, Given]]:
         try:

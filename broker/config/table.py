@@ -7,7 +7,7 @@ the contract names and this version does not do: it is refused by name, never ig
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from broker.config.kinds import (
     BOOLEAN,
@@ -16,7 +16,9 @@ from broker.config.kinds import (
     LIST,
     MAP,
     OPTION,
+    PEM,
     RATE,
+    REQUIRE,
     RULES,
     TEXT,
     Kind,
@@ -50,7 +52,10 @@ SPAN = duration()
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. `help` is a sentence for `config schema`; `secret` ones also take `…_FILE` and references, and never print."""
+    """One setting. `help` is a sentence for `config schema`.
+
+    `secret` ones also take `…_FILE` and references, and never print; `filed` ones may stand in a file of their own.
+    """
 
     name: str
     kind: Kind
@@ -58,6 +63,12 @@ class Setting:
     default: str | None = None
     secret: bool = False
     later: bool = False
+    filed: bool = False
+
+    @property
+    def has_file(self) -> bool:
+        """Whether there is a form `…_FILE` of it."""
+        return self.secret or self.filed
 
 
 def _table(*settings: Setting) -> Mapping[str, Setting]:
@@ -72,7 +83,7 @@ BROKER = _table(
     Setting("database_url", DATABASE, "sqlite:///path or postgresql://….", "sqlite:///broker.db", secret=True),
     Setting("master_key", MASTER_KEYS, "Base64url keys of 32 bytes; the first encrypts, all decrypt.", secret=True),
     Setting("provider_aliases", BOOLEAN, "Whether short forms such as KEYCLOAK_ISSUER configure providers.", "true"),
-    Setting("policy", RULES, "Rules that say who gets what; without a rule, whoever may sign in."),
+    Setting("policy", RULES, "Rules that say who gets what; without a rule, whoever may sign in.", filed=True),
     Setting("dcr", BOOLEAN, "Dynamic client registration (RFC 7591).", "true"),
     Setting("dcr_rate", RATE, "Registrations for each source.", "100/h"),
     Setting("dcr_unused", integer(1, 100_000_000), "Registered clients without a grant, in all.", "10000"),
@@ -114,7 +125,7 @@ BROKER = _table(
     Setting("debug_login", BOOLEAN, "A page that shows what a login gave.", later=True),
 )
 
-PROVIDER = _table(
+PROVIDER = _table(  # what every type of provider takes
     Setting("type", TEXT, "The kind of provider; by default the id, where that is one."),
     Setting("issuer", HTTP_URL, "The provider's issuer, exactly."),
     Setting("client_id", TEXT, "The client that the provider knows the broker as."),
@@ -133,19 +144,26 @@ PROVIDER = _table(
     Setting("allow_anyone", BOOLEAN, "Says that anyone on the internet may sign in.", "false"),
     Setting("logout_ends", choice("grants", "sessions"), "What a logout there ends here.", later=True),
     Setting("stale_limit", SPAN, "For how long a refresh is answered while the provider is down.", later=True),
-    Setting("allowed_tenants", LIST, "Tenants whose people may sign in.", later=True),
-    Setting("hosted_domains", LIST, "Hosted domains whose people may sign in.", later=True),
-    Setting("groups_claim", TEXT, "The claim that holds the groups.", later=True),
-    Setting("roles_claim", TEXT, "The claim that holds the roles.", later=True),
-    Setting("tenant", TEXT, "The tenant.", later=True),
-    Setting("authority", HTTP_URL, "The authority of a sovereign cloud.", later=True),
-    Setting("graph_url", HTTP_URL, "The Graph API of a sovereign cloud.", later=True),
-    Setting("auth_method", TEXT, "How the broker authenticates there.", later=True),
-    Setting("private_key", TEXT, "The key that it authenticates with.", secret=True, later=True),
-    Setting("certificate", TEXT, "The certificate of that key.", later=True),
-    Setting("federated_token_file", TEXT, "The file with a workload's token.", later=True),
-    Setting("service_account_file", TEXT, "The file with a service account's key.", later=True),
-    Setting("admin_subject", TEXT, "Whom the service account acts for.", later=True),
+)
+
+# Settings that some provider types take; which ones, the types say (`ProviderType.options`).
+OPTIONS = _table(
+    Setting("allowed_tenants", OPTION, "Tenants whose people may sign in."),
+    Setting("allowed_orgs", OPTION, "Organisations whose members may sign in, by login or org:<id>."),
+    Setting("hosted_domains", OPTION, "Hosted domains whose people may sign in."),
+    Setting("groups_claim", OPTION, "The claim that holds the groups."),
+    Setting("roles_claim", OPTION, "The claim that holds the roles."),
+    Setting("base_url", OPTION, "Where the provider is."),
+    Setting("api_url", OPTION, "Where its API is; by default derived from base_url."),
+    Setting("tenant", OPTION, "The tenant, by its id; or organizations, common, consumers."),
+    Setting("authority", OPTION, "The authority of a sovereign cloud."),
+    Setting("graph_url", OPTION, "The Graph API of a sovereign cloud."),
+    Setting("auth_method", OPTION, "How the broker authenticates there; by default what it has."),
+    Setting("private_key", PEM, "The key that it authenticates with, in PEM.", secret=True),
+    Setting("certificate", PEM, "The certificate of that key, in PEM."),
+    Setting("federated_token_file", OPTION, "The file with a workload's token, read again for every request."),
+    Setting("service_account_file", OPTION, "The file with a service account's key."),
+    Setting("admin_subject", OPTION, "Whom the service account acts for."),
 )
 
 RESOURCE = _table(
@@ -157,7 +175,7 @@ RESOURCE = _table(
     Setting("signing_alg", choice(*SIGNING_ALGS), "The algorithm of its tokens; by default the broker's."),
     Setting("token_typ", choice("at+jwt", "JWT"), "The typ of its tokens.", "at+jwt"),
     Setting("access_token_ttl", SPAN, "How long its tokens live; by default the broker's."),
-    Setting("require", JSON_OBJECT, "What a sign-in must have been.", later=True),
+    Setting("require", REQUIRE, "What a sign-in must have been: acr (any of these), max_login_age."),
 )
 
 RESOURCE_URLS = Setting("resources", URLS, "Short form: the URLs of MCP servers with the one scope mcp.")
@@ -183,16 +201,16 @@ POLICY = _table(
     Setting("client", CONDITIONS, "Client ids."),
     Setting("user", CONDITIONS, "Our subjects, upstream subjects or verified e-mail addresses."),
     Setting("domain", CONDITIONS, "Domains of verified e-mail addresses."),
-    Setting("group", CONDITIONS, "Groups; * stops at a slash."),
+    Setting("group", CONDITIONS, "Groups; * is any text without a slash."),
     Setting("scopes", CONDITIONS, "The scopes given (or, by a deny, taken away); by default all of the resource."),
     Setting("access_token_ttl", SPAN, "The longest life of an access token."),
     Setting("refresh_token_ttl", SPAN, "The longest unused life of a grant."),
-    Setting("tenant", CONDITIONS, "Tenants.", later=True),
-    Setting("organization", CONDITIONS, "Organisations.", later=True),
-    Setting("role", CONDITIONS, "Roles.", later=True),
-    Setting("acr", CONDITIONS, "Authentication context classes.", later=True),
-    Setting("amr", CONDITIONS, "Authentication methods.", later=True),
-    Setting("max_login_age", SPAN, "How old the sign-in may be.", later=True),
+    Setting("tenant", CONDITIONS, "Tenants; * as in group."),
+    Setting("organization", CONDITIONS, "Organisations; * as in group."),
+    Setting("role", CONDITIONS, "Roles; * as in group."),
+    Setting("acr", CONDITIONS, "Authentication context classes, as ACR_MAP calls them."),
+    Setting("amr", CONDITIONS, "Authentication methods."),
+    Setting("max_login_age", SPAN, "How old the sign-in may be; not in a deny."),
 )
 
 GROUPS: Mapping[str, Mapping[str, Setting]] = {"providers": PROVIDER, "resources": RESOURCE, "clients": CLIENT}
@@ -200,12 +218,15 @@ GROUPS: Mapping[str, Mapping[str, Setting]] = {"providers": PROVIDER, "resources
 
 def provider_table(types: Mapping[str, ProviderType]) -> Mapping[str, Setting]:
     """Return the settings of providers, with the options of these types."""
-    options = {
-        name: Setting(name, OPTION, f"For providers of type {', '.join(owners)}.", secret=_is_secret(name))
-        for name, owners in option_owners(types).items()
-        if name not in PROVIDER or PROVIDER[name].later
-    }
-    return {**PROVIDER, **options}
+    owners = option_owners(types)
+    unowned = {name: replace(setting, later=True) for name, setting in OPTIONS.items() if name not in owners}
+    owned = {name: _option(name, names) for name, names in owners.items() if name not in PROVIDER}
+    return {**PROVIDER, **unowned, **owned}
+
+
+def _option(name: str, owners: list[str]) -> Setting:
+    known = OPTIONS.get(name) or Setting(name, OPTION, "")
+    return replace(known, help=f"{known.help} For providers of type {', '.join(owners)}.".lstrip())
 
 
 def option_owners(types: Mapping[str, ProviderType]) -> Mapping[str, list[str]]:
@@ -222,7 +243,3 @@ def group_tables(types: Mapping[str, ProviderType]) -> Mapping[str, Mapping[str,
 def variable(path: tuple[str, ...]) -> str:
     """Return the environment variable of a setting's path."""
     return "BROKER_" + "__".join(part.upper() for part in path)
-
-
-def _is_secret(option: str) -> bool:
-    return option in PROVIDER and PROVIDER[option].secret

@@ -40,7 +40,13 @@ def test_a_rule_says_who_gets_what_for_how_long() -> None:
                     "client": ["app", "https://client.example/metadata"],
                     "user": "alice@example.com",
                     "domain": ["Example.com"],
+                    "tenant": "t-1",
+                    "organization": ["acme", "org:7"],
                     "group": ["eng/*", "staff"],
+                    "role": "editor",
+                    "acr": ["gold"],
+                    "amr": "hwk",
+                    "max_login_age": "12h",
                     "scopes": ["files:read"],
                     "access_token_ttl": "5m",
                     "refresh_token_ttl": 3600,
@@ -56,7 +62,13 @@ def test_a_rule_says_who_gets_what_for_how_long() -> None:
         client=("app", "https://client.example/metadata"),
         user=("alice@example.com",),
         domain=("example.com",),
+        tenant=("t-1",),
+        organization=("acme", "org:7"),
         group=("eng/*", "staff"),
+        role=("editor",),
+        acr=("gold",),
+        amr=("hwk",),
+        max_login_age=43200,
         scopes=("files:read",),
         access_token_ttl=300,
         refresh_token_ttl=3600,
@@ -71,11 +83,32 @@ def test_rules_in_the_file_are_tables_in_their_order() -> None:
     assert (second.name, second.effect, second.scopes) == ("rule 2", "deny", None)
 
 
-def test_a_rule_on_a_group_names_its_provider_where_there_are_several() -> None:
-    """Strangers choose the names of groups elsewhere."""
-    assert "names no provider" in only_fault({**TWO, **rules({"group": "staff"})})[2]
-    assert load_from({**TWO, **rules({"group": "staff", "provider": "oidc"})}).policy
-    assert load_from({**ONE, **rules({"group": "staff"})}).policy
+@pytest.mark.parametrize("condition", ["group", "role", "organization", "tenant", "acr", "amr"])
+def test_a_rule_on_what_strangers_may_choose_names_its_provider_where_there_are_several(condition: str) -> None:
+    """Strangers choose GitHub's organisation names, and the names of groups elsewhere."""
+    assert "names no provider" in only_fault({**TWO, **rules({condition: "staff"})})[2]
+    assert "names no provider" in only_fault({**TWO, **rules({condition: "staff", "effect": "deny"})})[2]
+    assert load_from({**TWO, **rules({condition: "staff", "provider": "oidc"})}).policy
+    assert load_from({**ONE, **rules({condition: "staff"})}).policy
+
+
+@pytest.mark.parametrize("condition", ["user", "domain", "client", "max_login_age"])
+def test_a_rule_on_anything_else_need_not(condition: str) -> None:
+    value = "12h" if condition == "max_login_age" else "a.example"
+    assert load_from({**TWO, **rules({condition: value})}).policy
+
+
+def test_an_upstream_subject_without_its_provider_is_worth_a_warning() -> None:
+    """Two providers may give one subject to two people."""
+    (warning,) = load_from({**TWO, **rules({"user": ["42", "u_abc", "a@example.com"]})}).warnings[:1]
+    assert '"42" and no provider' in warning
+    for settled in ({"user": "42", "provider": "oidc"}, {"user": "42", "effect": "deny"}, {"user": "u_abc"}):
+        assert not [w for w in load_from({**TWO, **rules(settled)}).warnings if "no provider" in w]
+    assert not [w for w in load_from({**ONE, **rules({"user": "42"})}).warnings if "no provider" in w]
+
+
+def test_only_an_allow_is_about_the_age_of_a_login() -> None:
+    assert "only an allow" in only_fault({**ONE, **rules({"effect": "deny", "max_login_age": "1h"})})[2]
 
 
 @pytest.mark.parametrize(
@@ -94,6 +127,10 @@ def test_a_rule_on_a_group_names_its_provider_where_there_are_several() -> None:
         ({"domain": "@example.com"}, "without @"),
         ({"domain": "https://example.com"}, "without @"),
         ({"access_token_ttl": "soon"}, "whole seconds"),
+        ({"max_login_age": "0"}, "at least 1 seconds"),
+        ({"max_login_age": ["1h"]}, "in quotes"),
+        ({"organisation": "acme"}, "write organization"),
+        ({"acr": []}, "name at least one value"),
         ({"name": 1}, "as text"),
     ],
 )
@@ -140,3 +177,23 @@ def test_a_condition_that_one_of_the_providers_gives_is_not_named() -> None:
     settings = load_from({**ONE, **rules({"group": "staff"})})
 
     assert unmet_rules(settings.policy, settings.providers, provider_types()) == []
+
+
+def test_an_age_that_a_provider_never_states_is_named() -> None:
+    """Some providers can be asked neither how nor when somebody signed in."""
+    github = {**LOCAL, "GITHUB_CLIENT_ID": "g", "GITHUB_CLIENT_SECRET": "s"}
+    found = examine(None, {**github, **rules({"max_login_age": "1h"})}, None, provider_types())
+
+    assert found.unmet == ('Policy rule "rule 1" is about max_login_age, which github never gives: it never holds',)
+
+
+def test_what_a_resource_requires_and_no_provider_gives_is_named() -> None:
+    environ = {**LOCAL, **FILES, "BROKER_RESOURCES__FILES__REQUIRE": '{"acr": "gold", "max_login_age": "1h"}'}
+    github = {"GITHUB_CLIENT_ID": "g", "GITHUB_CLIENT_SECRET": "s"}
+
+    assert examine(None, {**environ, **github}, None, provider_types()).unmet == (
+        "Resource files requires acr, which github never gives: nobody gets in",
+        "Resource files requires max_login_age, which github never gives: nobody gets in",
+    )
+    assert examine(None, {**environ, **github, **ONE}, None, provider_types()).unmet == ()
+    assert examine(None, environ, None, provider_types()).unmet == ()

@@ -9,7 +9,7 @@ import pytest
 
 from broker.config import SettingsError, load
 from broker.settings import ProviderConfig
-from providers.base import ProviderType
+from providers.base import ProviderType, SpeaksFor
 from providers.registry import provider_types
 from tests.broker.settings_input import LOCAL, PRODUCTION, load_from, only_fault, refused
 
@@ -260,3 +260,45 @@ def test_a_secret_option_of_a_type_does_not_print() -> None:
 
     assert settings.providers[0].adapter.options == {"private_key": "hunter2"}
     assert "hunter2" not in repr(settings)
+
+
+KEYED = ProviderType(
+    name="keyed",
+    build=provider_types()["oidc"].build,
+    options=frozenset({"allowed_orgs", "private_key", "region"}),
+    gives=frozenset({"user", "domain"}),
+    speaks_for=SpeaksFor.VOUCHED,
+)
+PEM = "-----BEGIN PRIVATE KEY-----\nMC4CAQ\n-----END PRIVATE KEY-----"
+
+
+def keyed(toml: str, environ: Mapping[str, str] | None = None) -> ProviderConfig:
+    text = f'[providers.keyed]\nissuer = "https://idp.example.com"\nclient_id = "b"\n{toml}'
+    types = {"keyed": KEYED, **provider_types()}
+    (provider,) = load(None, {**LOCAL, **(environ or {})}, text.encode(), types).providers
+    return provider
+
+
+def test_an_option_may_be_a_list() -> None:
+    """Adapters take their options as text: a list as JSON, or with commas."""
+    assert keyed('allowed_orgs = ["acme", "org:42"]').adapter.options == {"allowed_orgs": '["acme", "org:42"]'}
+    assert keyed('allowed_orgs = "acme,org:42"').adapter.options == {"allowed_orgs": "acme,org:42"}
+    with pytest.raises(SettingsError, match="is not a list of texts"):
+        keyed("allowed_orgs = [1]")
+
+
+def test_a_private_key_has_lines_and_does_not_print(tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_text(PEM)
+    by_file = keyed("", {"BROKER_PROVIDERS__KEYED__PRIVATE_KEY_FILE": str(tmp_path / "key.pem")})
+    assert by_file.adapter.options == {"private_key": PEM} == keyed(f'private_key = """{PEM}"""').adapter.options
+    assert "MC4CAQ" not in repr(by_file)
+    for wrong in ('private_key = " "', 'private_key = "a\\u0000b"', "private_key = 1"):
+        with pytest.raises(SettingsError):
+            keyed(wrong)
+
+
+def test_what_a_type_knows_and_whom_it_speaks_for_goes_with_the_provider() -> None:
+    """The policy asks a provider for nothing that its type cannot give, and believes no address that it does not speak for."""
+    assert (keyed("").gives, keyed("").speaks_for) == (frozenset({"user", "domain"}), SpeaksFor.VOUCHED)
+    assert only(OIDC).speaks_for is SpeaksFor.VERIFIED
+    assert only(GITHUB).speaks_for is SpeaksFor.LISTED

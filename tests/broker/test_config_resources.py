@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from broker.model import digest
+from broker.model import Requirement, digest
 from tests.broker.settings_input import LONG_SECRET, PRODUCTION, load_from, only_fault, refused
 
 FILES = {"BROKER_RESOURCES__FILES__URL": "https://files.example.com/mcp"}
@@ -173,3 +173,36 @@ def test_the_default_resource_is_named_by_id_or_url(named: str) -> None:
 
 def test_a_default_resource_that_is_not_there_is_refused_with_those_that_are() -> None:
     assert "files" in only_fault({**FILES, "BROKER_DEFAULT_RESOURCE": "wiki"})[3]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ('{"acr": "gold"}', Requirement(acr=("gold",))),
+        (
+            '{"acr": ["silver", "gold"], "max_login_age": "12h"}',
+            Requirement(acr=("silver", "gold"), max_login_age=43200),
+        ),
+        ('{"max_login_age": 60}', Requirement(max_login_age=60)),
+    ],
+)
+def test_a_resource_may_require_something_of_the_sign_in(written: str, meant: Requirement) -> None:
+    (resource,) = load_from({**FILES, "BROKER_RESOURCES__FILES__REQUIRE": written}).resources
+    assert resource.require == meant
+    assert load_from(FILES).resources[0].require == Requirement()
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("{}", "requires nothing"),
+        ("[]", "is not a JSON object"),
+        ('{"acr": []}', "has acr, which is an empty list"),
+        ('{"acr": 1}', "has acr, which is not a list of texts"),
+        ('{"max_login_age": "soon"}', "has max_login_age, which"),
+        ('{"max_age": "12h"}', "nothing that can be required"),
+        ('{"amr": "hwk"}', "nothing that can be required"),
+    ],
+)
+def test_a_requirement_that_cannot_be_meant_is_refused(written: str, says: str) -> None:
+    assert says in only_fault({**FILES, "BROKER_RESOURCES__FILES__REQUIRE": written})[2]

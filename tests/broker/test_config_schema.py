@@ -78,7 +78,7 @@ TABLES: list[tuple[Any, Mapping[str, Setting]]] = [
 def test_every_setting_of_the_table_is_in_the_schema_with_its_words(part: Any, table: Mapping[str, Setting]) -> None:
     for name, setting in table.items():
         assert setting.help in part["properties"][name]["description"]
-        assert (f"{name}_file" in part["properties"]) == (setting.secret and not setting.later)
+        assert (f"{name}_file" in part["properties"]) == (setting.has_file and not setting.later)
     assert part["additionalProperties"] is False
 
 
@@ -98,7 +98,10 @@ def test_what_the_loader_takes_fits_the_schema() -> None:
         ('type = "keycloak"', 'type = "google"'),
         ("require_iss = true", 'stale_limit = "5m"'),
         ('access_token_ttl = "5m"', 'require = "mfa"'),
-        ('name = "readers"', 'acr = "mfa"'),
+        ('access_token_ttl = "5m"', 'require = { acrr = "mfa" }'),
+        ('access_token_ttl = "5m"', "require = {}"),
+        ('name = "readers"', "acr = 1"),
+        ('name = "readers"', 'max_login_age = "soon"'),
         ('group = "staff"', "group = []"),
         ('signing_alg = "Ed25519"', 'signing_alg = "HS256"'),
         ('issuer = "http://localhost:8080"', 'issuer = "http://localhost:8080/"'),

@@ -87,8 +87,9 @@ def test_what_is_unknown_meets_no_allow_and_every_deny(attribute: str):
     conditions: dict[str, Any] = {attribute: OF_A_PERSON[attribute]}
     assert decide(rule(**conditions)).allowed
     assert not decide(rule(**conditions), identity=STRANGER).allowed
-    assert not decide(EVERYBODY, deny(**{attribute: ("something else",)}), identity=STRANGER).allowed
-    assert decide(EVERYBODY, deny(**{attribute: ("something else",)})).allowed
+    other: dict[str, Any] = {attribute: ("something else",)}
+    assert not decide(EVERYBODY, deny(**other), identity=STRANGER).allowed
+    assert decide(EVERYBODY, deny(**other)).allowed
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_a_chosen_upstream_subject_is_nobody_elses_address_or_subject(upstream: 
 
 
 def test_subjects_are_compared_exactly_even_where_they_look_like_addresses():
-    named = {"user": ("Alice@corp.example",), "provider": ("corp",)}
+    named: dict[str, Any] = {"user": ("Alice@corp.example",), "provider": ("corp",)}
     twin = person(upstream_subject="alice@corp.example", email=None)
     assert not decide(rule(**named), identity=twin).allowed
 
