@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 
 import psycopg
@@ -51,11 +52,10 @@ class PostgresDatabase:
 
     async def open(self) -> None:
         """Connect and refuse a schema that is behind (SchemaOutdated)."""
-        try:
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self._pool.close)
             require(await self._schema_version())
-        except BaseException:
-            await self._pool.close()
-            raise
+            undo.pop_all()
 
     async def close(self) -> None:
         """Finish what was accepted, then disconnect."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -59,16 +59,17 @@ class SqliteDatabase:
     async def open(self) -> None:
         """Lock the file where this process serves, migrate it where it is behind, connect."""
         require_sqlite()
-        if self._lock is not None:
-            self._lock.take()
-        try:
-            await asyncio.to_thread(_prepare, self._path)
-            self._writer = Writer(partial(connect_writer, self._path), self._sink, committed=self._checkpoints.count)
-        except BaseException as error:
-            self._unlock()
-            if isinstance(error, sqlite3.Error):
+        with ExitStack() as undo:
+            if self._lock is not None:
+                self._lock.take()
+                undo.callback(self._lock.release)
+            try:
+                await asyncio.to_thread(_prepare, self._path)
+                connect = partial(connect_writer, self._path)
+                self._writer = Writer(connect, self._sink, committed=self._checkpoints.count)
+            except sqlite3.Error as error:
                 raise unavailable(error) from error
-            raise
+            undo.pop_all()
 
     async def close(self) -> None:
         """Finish what was accepted, then disconnect."""
@@ -78,7 +79,8 @@ class SqliteDatabase:
             self._writer = None
         self._hot.close()
         self._cold.close()
-        self._unlock()
+        if self._lock is not None:
+            self._lock.release()
 
     async def check(self) -> None:
         """Read one row."""
@@ -113,10 +115,6 @@ class SqliteDatabase:
         if self._writer is None:
             raise StoreUnavailable("the store is not open")
         return self._writer
-
-    def _unlock(self) -> None:
-        if self._lock is not None:
-            self._lock.release()
 
 
 class _Reader:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from broker.store.base import StoreLocked, StoreMisconfigured, StoreUnavailable
@@ -55,7 +55,8 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=OPENING, isolation_level=None, check_same_thread=False, cached_statements=256
     )
-    try:
+    with ExitStack() as undo:
+        undo.callback(connection.close)
         _write_ahead(connection)
         connection.execute("pragma synchronous = full")
         connection.execute("pragma temp_store = memory")  # savepoints keep their journals in memory
@@ -63,9 +64,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         connection.execute("pragma journal_size_limit = 67108864")  # bytes kept after a burst
         connection.execute("pragma wal_autocheckpoint = 0")  # Checkpoints does it
         connection.execute("pragma busy_timeout = 0")
-    except BaseException:
-        connection.close()
-        raise
+        undo.pop_all()
     return connection
 
 
