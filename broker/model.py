@@ -101,14 +101,15 @@ class Resource:
 class StepUp:
     """What the broker asks a provider for again, once for each request, because a sign-in was too weak or too old.
 
-    `acr_values` are the provider's own words, best first; `max_age` in seconds; `subject` is the person it is for (rule A13),
-    None where nobody was recognised yet.
+    `subject` is the person it is for (rule A13). `acr_values` are the provider's own words, best first; `max_age` in seconds;
+    `anew`: the provider's own session does not do, the person has to sign in there again.
     """
 
     provider: str
+    subject: str
     acr_values: tuple[str, ...] = ()
     max_age: int | None = None
-    subject: str | None = None
+    anew: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,11 +36,10 @@ class Policy:
         """Return None when the person may sign in at all, else why not, naming the setting."""
         return sign_in.barred(identity, self._providers.get(identity.provider))
 
-    def asked_at_once(self, provider: str, resource: Resource) -> StepUp | None:
-        """Return what the first sign-in for a resource is asked for; None when it demands nothing, or the provider can give nothing."""
+    def asked_at_once(self, provider: str, resource: Resource) -> tuple[str, ...]:
+        """Return the provider's acr values that the first sign-in for a resource is asked for; empty for none."""
         config = self._providers.get(provider)
-        asked = None if config is None else step_up.at_once(resource, config)
-        return asked if asked and (asked.acr_values or asked.max_age is not None) else None
+        return () if config is None else step_up.at_once(resource, config)
 
     def decide(self, request: AccessRequest) -> Decision:
         """Decide one request: the union of the matching `allow` rules, less what matching `deny` rules take away."""

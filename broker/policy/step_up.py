@@ -1,6 +1,7 @@
 """Which sign-in would permit more than this one does: asked for once, where the provider can give it. Pure.
 
-A step-up always asks for a fresh sign-in; it helps when what is withheld is withheld by `acr` or by age alone.
+It helps when what is withheld is withheld by `acr` or by age alone. Only where the age is all that is unknown, the provider's own
+session may do: it is asked when the person signed in, and not to let them sign in again.
 """
 
 from __future__ import annotations
@@ -41,20 +42,19 @@ def helpful(request: AccessRequest, facts: Facts, rules: RuleSet, config: Provid
     ages = [request.resource.require.max_login_age, *(rule.max_login_age for rule in matching)]
     return StepUp(
         provider=config.id,
+        subject=request.identity.subject,
         acr_values=_asked_for((facts.acr for facts in chosen), request.resource, rules, config),
         max_age=min((age for age in ages if age is not None), default=None),
-        subject=request.identity.subject,
+        anew=facts.login_age is not None or chosen[0].acr != facts.acr,
     )
 
 
-def at_once(resource: Resource, config: ProviderConfig) -> StepUp:
-    """Return what to ask of the very first sign-in, so that a second one is seldom needed; empty where nothing can be asked."""
-    require = resource.require
-    return StepUp(
-        provider=config.id,
-        acr_values=tuple(value for acr in require.acr for value in upstream_values(acr, config)),
-        max_age=require.max_login_age if "auth_time" in config.gives else None,
-    )
+def at_once(resource: Resource, config: ProviderConfig) -> tuple[str, ...]:
+    """Return the acr values to ask of the very first sign-in, so that a second one is seldom needed.
+
+    Not an age: whoever signs in now is fresh, and whose session at the provider is old is asked again all the same.
+    """
+    return tuple(value for acr in resource.require.acr for value in upstream_values(acr, config))
 
 
 def upstream_values(acr: str, config: ProviderConfig) -> tuple[str, ...]:

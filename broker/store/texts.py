@@ -141,9 +141,10 @@ def _step_up_members(step_up: StepUp | None) -> dict[str, Any] | None:
         return None
     return {
         "provider": step_up.provider,
+        "subject": step_up.subject,
         "acr_values": step_up.acr_values,
         "max_age": step_up.max_age,
-        "subject": step_up.subject,
+        "anew": step_up.anew,
     }
 
 
@@ -152,9 +153,10 @@ def _step_up_of(members: Mapping[str, Any] | None) -> StepUp | None:
         return None
     return StepUp(
         provider=members["provider"],
+        subject=members["subject"],
         acr_values=tuple(members["acr_values"]),
         max_age=members["max_age"],
-        subject=members["subject"],
+        anew=members["anew"],
     )
 
 

@@ -95,7 +95,7 @@ def test_allowed_groups_fail_closed_when_groups_are_unknown():
 def test_a_provider_that_is_gone_ends_its_grants():
     decision = decide(identity=person(provider="former"))
     assert decision.reason == "provider former is not configured any more"
-    assert policy().asked_at_once("former", FILES) is None
+    assert policy().asked_at_once("former", FILES) == ()
 
 
 def test_only_permitted_scopes_are_granted_and_none_refuses():

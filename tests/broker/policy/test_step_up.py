@@ -32,8 +32,8 @@ BLIND = provider(gives=ATTRIBUTES - {"acr", "auth_time"})  # GitHub: it knows ne
 FOREIGN = provider(acr_map={"2": "gold", "3": "gold", "1": "silver"})
 
 
-def wanted(*acr_values: str, max_age: int | None = None) -> StepUp:
-    return StepUp(provider="corp", acr_values=acr_values, max_age=max_age, subject="u_alice")
+def wanted(*acr_values: str, max_age: int | None = None, anew: bool = True) -> StepUp:
+    return StepUp(provider="corp", acr_values=acr_values, max_age=max_age, subject="u_alice", anew=anew)
 
 
 def test_a_sign_in_that_is_good_enough_needs_none():
@@ -69,7 +69,16 @@ def test_what_is_unknown_does_not_meet_a_requirement():
     assert "acr of gold, and this sign-in's is unknown" in decide(identity=STRANGER, resource=requiring("gold")).reason
     unsaid = decide(identity=person(auth_time_stated=False), resource=requiring(max_login_age=9999))
     assert "how old this one is, is unknown" in unsaid.reason
-    assert unsaid.step_up == wanted(max_age=9999)
+    assert unsaid.step_up == wanted(max_age=9999, anew=False)
+
+
+def test_where_only_the_age_is_unknown_the_providers_session_may_do():
+    """Some providers say when somebody signed in only if they are asked: nobody types a password twice for that."""
+    young = person(auth_time_stated=False)
+    assert decide(identity=young, resource=requiring("1", max_login_age=60)).step_up == wanted(
+        "1", max_age=60, anew=False
+    )
+    assert decide(identity=young, resource=requiring("gold", max_login_age=60)).step_up == wanted("gold", max_age=60)
 
 
 @pytest.mark.parametrize(
@@ -183,13 +192,11 @@ def test_who_may_not_sign_in_is_asked_for_nothing():
     assert decide(resource=requiring("gold"), config=config).step_up is None
 
 
-def test_the_first_sign_in_is_asked_for_what_the_resource_requires():
+def test_the_first_sign_in_is_asked_for_the_acr_that_the_resource_requires():
     """So that a second one is seldom needed."""
-    assert policy(config=FOREIGN).asked_at_once("corp", requiring("gold", max_login_age=60)) == StepUp(
-        provider="corp", acr_values=("2", "3"), max_age=60
-    )
-    assert policy(config=BLIND).asked_at_once("corp", requiring("gold", max_login_age=60)) is None
-    assert policy().asked_at_once("corp", FILES) is None
+    assert policy(config=FOREIGN).asked_at_once("corp", requiring("gold", max_login_age=60)) == ("2", "3")
+    assert policy(config=BLIND).asked_at_once("corp", requiring("gold", max_login_age=60)) == ()
+    assert policy().asked_at_once("corp", FILES) == ()
 
 
 def test_a_person_is_the_one_who_is_asked_again():
