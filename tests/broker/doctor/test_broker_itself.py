@@ -171,7 +171,8 @@ def test_a_pending_key_is_told_and_a_key_past_its_time_warned_about(world: World
     assert overdue["status"] == "WARN"
     assert "signs for 100 days" in overdue["detail"]
     assert "mcp-broker keys rotate" in overdue["fix"]
-    assert (pending["status"], "a pending one signs in 1 h 59 min" in pending["detail"]) == ("OK", True)
+    assert pending["status"] == "OK"
+    assert "a pending one signs in" in pending["detail"]
 
 
 def test_an_algorithm_without_a_key_is_told(world: World) -> None:
@@ -266,9 +267,11 @@ def test_a_well_known_address_that_is_not_routed_is_found(world: World) -> None:
     """An issuer with a path behind a proxy that forwards that path alone."""
     at_issuer(
         world,
-        lambda issuer, path: JSONResponse({"issuer": issuer})
-        if path.startswith("/.well-known/oauth-authorization-server")
-        else Response(status_code=404),
+        lambda issuer, path: (
+            JSONResponse({"issuer": issuer})
+            if path.startswith("/.well-known/oauth-authorization-server")
+            else Response(status_code=404)
+        ),
         path="/oauth",
     )
 
@@ -286,9 +289,7 @@ def test_a_certificate_that_ends_soon_is_found(
 ) -> None:
     authority = Authority(world.folder)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.root))
-    at_issuer(
-        world, lambda issuer, _: JSONResponse({"issuer": issuer}), certificate=authority.certificate(days=days)
-    )
+    at_issuer(world, lambda issuer, _: JSONResponse({"issuer": issuer}), certificate=authority.certificate(days=days))
 
     found = world.finding("TLS in front")
 

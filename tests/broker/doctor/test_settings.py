@@ -19,7 +19,11 @@ GITHUB = {"GITHUB_CLIENT_ID": "x", "GITHUB_CLIENT_SECRET": SECRET}
         ({"BROKER_ISSUER": "https://auth.example.com/"}, "BROKER_ISSUER", "https://auth.example.com"),
         ({"BROKER_ISSUER": "https://auth.example.com"}, "BROKER_MASTER_KEY", "os.urandom"),
         ({"BROKER_ISUER": "x"}, "BROKER_ISUER", "BROKER_ISSUER"),
-        ({"OIDC_ISSUER": "http://idp.example.com", "OIDC_CLIENT_ID": "x", "OIDC_CLIENT_SECRET": SECRET}, "OIDC", "https"),
+        (
+            {"OIDC_ISSUER": "http://idp.example.com", "OIDC_CLIENT_ID": "x", "OIDC_CLIENT_SECRET": SECRET},
+            "OIDC",
+            "https",
+        ),
     ],
     ids=["http issuer", "issuer with a slash", "no master key", "misspelled", "http provider"],
 )
