@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +34,7 @@ LATER = {
 }
 
 
+@cache
 def proven() -> dict[str, list[str]]:
     """Return rule -> tests whose docstring names it, in the order of the files."""
     found: dict[str, list[str]] = defaultdict(list)

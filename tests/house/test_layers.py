@@ -27,6 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "client_gate",
             "own_tokens",
             "policy",
+            "reload",
             "upstream",
             "login",
             "resource_server",
