@@ -63,6 +63,14 @@ class ProviderConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdminGroup:
+    """Whoever is in this group (a glob) at this provider administers the broker."""
+
+    provider: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyRule:
     """One rule (architecture, section 7). An empty tuple names no condition. `scopes` None: all of the resource.
 
@@ -128,6 +136,8 @@ class Settings:
     log_level: str = "info"
     loopback_same_source: str = "audit"  # or "enforce"
     drain: int = 5
+    admin_groups: tuple[AdminGroup, ...] = ()
+    debug_login: bool = False
     origins: Mapping[str, str] = field(default_factory=dict, repr=False)  # setting -> where its value came from
     warnings: tuple[str, ...] = field(default=(), repr=False)  # allowed, and perhaps not meant: for the log at start
 

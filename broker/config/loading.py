@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from broker.config.admins import read_admins
 from broker.config.clients import read_clients
 from broker.config.faults import Faults, SettingsError
 from broker.config.policy import ambiguous_users, read_policy, unmet_demands, unmet_rules
@@ -23,7 +24,10 @@ from providers.base import ProviderType
 
 _HOST = re.compile(r"https?://(?:[^/?#@]*@)?(?P<host>\[[^\]]*\]|[^/?#:]+)", re.IGNORECASE)
 DEFAULT_FILE = "broker.toml"
-_BUILT_APART = ("config", "policy", "provider_aliases", "master_key", "database_url", "dcr_token", "default_resource")
+_BUILT_APART = (
+    *("config", "policy", "provider_aliases", "master_key", "database_url"),
+    *("dcr_token", "default_resource", "admin_groups"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,9 @@ def examine(
     clients = read_clients(reader, schemes=schemes, resources=resources, loopback=loopback)
     policy = read_policy(reader, providers=tuple(reader.ids("providers")), resources=resources)
     default = _default_resource(reader, values["default_resource"], resources)
+    admins = read_admins(
+        reader, values["admin_groups"], debug_login=bool(values["debug_login"]), providers=reader.ids("providers")
+    )
     check_master_key(reader, values["master_key"], values["database_url"])
     if not loopback:
         faults.found += faults.unsafe
@@ -98,6 +105,7 @@ def examine(
         clients=clients,
         policy=policy,
         default_resource=default,
+        admin_groups=admins,
         origins={entry.name: entry.origin for entry in reader.entries},
         warnings=(*faults.warnings, *unmet),
     )

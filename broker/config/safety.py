@@ -48,6 +48,8 @@ def note_warnings(
     for network in values["trusted_proxies"] or ():
         if ipaddress.ip_network(network).prefixlen == 0:
             faults.warnings.append(f"BROKER_TRUSTED_PROXIES has {network}: anyone can claim any address")
+    if values["debug_login"]:
+        faults.warnings.append("BROKER_DEBUG_LOGIN is true: switch it off once sign-in works")
     if not providers:
         faults.warnings.append("No identity provider is configured: nobody can sign in")
     if not resources:

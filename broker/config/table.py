@@ -121,8 +121,10 @@ BROKER = _table(
         "audit",
     ),
     Setting("drain", duration(least=0), "How long the broker serves after it says that it stops.", "5s"),
-    Setting("admin_groups", LIST, "Groups whose members administer the broker.", later=True),
-    Setting("debug_login", BOOLEAN, "A page that shows what a login gave.", later=True),
+    Setting(
+        "admin_groups", LIST, "Groups (globs) of administrators; provider:group where there are several providers."
+    ),
+    Setting("debug_login", BOOLEAN, "A page at /debug/login that shows administrators what a login gives.", "false"),
 )
 
 PROVIDER = _table(  # what every type of provider takes

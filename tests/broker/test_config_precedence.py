@@ -59,7 +59,7 @@ def test_defaults_are_those_of_the_contract_and_of_the_record() -> None:
     settings = load_from({})
     record = Settings(issuer=LOCAL["BROKER_ISSUER"])
 
-    for name in set(BROKER) - {"config", "provider_aliases", "master_key", "admin_groups", "debug_login"}:
+    for name in set(BROKER) - {"config", "provider_aliases", "master_key", "admin_groups"}:
         assert getattr(settings, name) == getattr(record, name), name
     assert settings.bind == Address("127.0.0.1", 8080)
     assert settings.dcr_rate == Rate(100, HOUR)
