@@ -58,6 +58,6 @@ TYPE = ProviderType(
     options=OPTIONS | {"url", "realm"},
     env_prefix="KEYCLOAK",
     issuer_from=issuer_from,
-    gives=frozenset({"user", "domain", "group", "role", "organization", "acr", "amr"}),
+    gives=frozenset({"user", "domain", "group", "role", "organization", "acr", "amr", "auth_time"}),
     faults=faults,
 )

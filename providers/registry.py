@@ -6,12 +6,24 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 
-from providers import generic, github, keycloak
+from providers import auth0, authentik, cognito, dex, generic, github, gitlab, google, keycloak, okta, pingfederate
 from providers.base import Provider, ProviderSettings, ProviderSettingsError, ProviderType
 from providers.http import UpstreamHttp
 
 GROUP = "mcp_broker.providers"
-_OURS = (generic.TYPE, github.TYPE, keycloak.TYPE)
+_OURS = (
+    generic.TYPE,
+    auth0.TYPE,
+    authentik.TYPE,
+    cognito.TYPE,
+    dex.TYPE,
+    github.TYPE,
+    gitlab.TYPE,
+    google.TYPE,
+    keycloak.TYPE,
+    okta.TYPE,
+    pingfederate.TYPE,
+)
 _DISTRIBUTION = "mcp-federation-broker"
 
 # What importing somebody's module can raise; anything else is a fault in the interpreter, not in the package.

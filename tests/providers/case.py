@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from providers.base import Callback, Fault, Provider, ProviderSettings, UpstreamError, UpstreamIdentity, UpstreamRequest
+from providers.base import (
+    Callback,
+    Fault,
+    Provider,
+    ProviderSettings,
+    RefreshesIdentity,
+    UpstreamError,
+    UpstreamIdentity,
+    UpstreamRequest,
+)
 from providers.http import open_http
 from providers.registry import build
-from tests.providers.scripted_idp import ScriptedIdp
+from tests.providers.kinds import KINDS
+from tests.providers.scripted_idp import Person, ScriptedIdp
 
 START = 1_800_000_000
 REDIRECT_URI = "https://broker.example.test/callback/idp"
-ISSUERS = {"oidc": "https://idp.example.test", "keycloak": "https://kc.example.test/auth/realms/acme"}
 
 
 @dataclass
@@ -51,13 +60,17 @@ class Case:
 
     async def refusal(self, request: UpstreamRequest | None = None) -> UpstreamError:
         """Return the error that ends the login, after looking that it says nothing it must not (rules B12, B13)."""
-        with pytest.raises(UpstreamError) as caught:
-            await self.sign_in(request)
-        error = caught.value
-        assert re.fullmatch(r"[a-z_]+", error.reason)
-        assert error.__context__ is None or isinstance(error.__context__, UpstreamError | ValueError)
-        assert "upstream words" not in repr(error)
-        return error
+        return judged(await ended(self.sign_in(request)))
+
+    async def refresh(self, identity: UpstreamIdentity) -> UpstreamIdentity:
+        """Let the provider vouch again for somebody who signed in; raises what the adapter raises."""
+        assert isinstance(self.provider, RefreshesIdentity)
+        assert identity.tokens is not None
+        return await self.provider.refresh(identity.tokens, identity)
+
+    async def no_refresh(self, identity: UpstreamIdentity) -> UpstreamError:
+        """Return the error that a refresh ends with."""
+        return judged(await ended(self.refresh(identity)))
 
     async def is_refused(self, reason: str, fault: Fault = Fault.PROTOCOL) -> None:
         """Assert that the login ends with this reason and fault."""
@@ -65,12 +78,31 @@ class Case:
         assert (error.reason, error.fault) == (reason, fault)
 
 
+async def ended(work: Awaitable[Any]) -> UpstreamError:
+    """Return the error that some work ends with."""
+    with pytest.raises(UpstreamError) as caught:
+        await work
+    return caught.value
+
+
+def judged(error: UpstreamError) -> UpstreamError:
+    """Return the error after looking that it says nothing it must not (rules B12, B13)."""
+    assert re.fullmatch(r"[a-z_]+", error.reason)
+    assert error.__context__ is None or isinstance(error.__context__, UpstreamError | ValueError)
+    assert "upstream words" not in repr(error)
+    return error
+
+
 @asynccontextmanager
 async def open_case(kind: str, *, idp: dict[str, Any] | None = None, **changes: Any) -> AsyncIterator[Case]:
     """Open a case of a provider type; `idp` are arguments of the scripted provider, `changes` of the settings."""
     clock = Clock()
-    scripted = ScriptedIdp(**{"issuer": ISSUERS.get(kind, ISSUERS["oidc"]), "now": clock.now, **(idp or {})})
-    settings = scripted.settings(kind, **{"timeout": 2.0, **changes})
+    shape = KINDS[kind]
+    scripted = ScriptedIdp(**{"issuer": shape.issuer, "now": clock.now, **(idp or {})})
+    scripted.people = {
+        name: Person(person.sub, {**person.claims, **shape.claims}) for name, person in scripted.people.items()
+    }
+    settings = scripted.settings(kind, **{"timeout": 2.0, "options": shape.options, **changes})
     observed: list[tuple[str, float]] = []
 
     def observe(operation: str, seconds: float) -> None:

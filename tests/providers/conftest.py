@@ -2,5 +2,8 @@
 
 import pytest
 
-_PARTS = ("discovery", "id_token", "keys", "response", "token", "userinfo")
+_PARTS = (
+    *("discovery", "id_token", "keys", "response", "token", "userinfo"),
+    *("client_auth", "diagnosis", "ending", "logout", "refresh", "revocation"),
+)
 pytest.register_assert_rewrite("tests.providers.case", *(f"tests.providers.contract_{part}" for part in _PARTS))

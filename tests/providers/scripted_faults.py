@@ -51,14 +51,16 @@ PROBLEM = Answer(400, b'{"type": "about:blank", "title": "Bad Request", "status"
 
 @dataclass
 class Faults:
-    """The switches. Endpoints are `discovery`, `jwks`, `authorize`, `token`, `userinfo`."""
+    """The switches. Endpoints are `discovery`, `jwks`, `authorize`, `token`, `refresh`, `userinfo`, `revoke`."""
 
     answers: dict[str, Answer] = field(default_factory=dict)  # endpoint -> what it says instead
     delay: dict[str, float] = field(default_factory=dict)  # endpoint -> seconds before it says anything
     discovery: dict[str, Any] = field(default_factory=dict)  # members changed
     callback: dict[str, Any] = field(default_factory=dict)  # parameters changed
     token: dict[str, Any] = field(default_factory=dict)  # members of the token response changed
+    refresh: dict[str, Any] = field(default_factory=dict)  # members of the answer to a refresh changed
     claims: dict[str, Any] = field(default_factory=dict)  # ID token claims changed
+    refreshed_claims: dict[str, Any] = field(default_factory=dict)  # the same, in ID tokens of refreshes only
     userinfo: dict[str, Any] = field(default_factory=dict)  # UserInfo claims changed
     header: dict[str, Any] = field(default_factory=dict)  # the ID token's header changed
     alg: str = "RS256"  # `none`; `HS256` signs with the public key as the secret
@@ -69,3 +71,4 @@ class Faults:
     key: dict[str, Any] = field(default_factory=dict)  # members of the published keys changed
     thin_id_token: bool = False  # the person's claims only in UserInfo
     signed_userinfo: bool = False  # UserInfo as application/jwt
+    rotation: bool = True  # a refresh gives a new refresh token and ends the old one

@@ -1,7 +1,8 @@
 """A scripted OpenID provider with real keys: correct and strict until a switch of `faults` is set.
 
 In process: `open_http(idp.settings(), transport=idp.transport)`. As the upstream of a flow: serve `idp.app`, or let a test browser
-follow `/authorize`, which signs in `idp.sign_in_as` (or the person named by `login_hint`) and redirects back at once.
+follow `/authorize`, which signs in `idp.sign_in_as` (or the person named by `login_hint`) and redirects back at once; with
+`prompt=none` nobody is signed in. Put a name into `disabled`, and that person's tokens are worth nothing.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx2
 from starlette.applications import Starlette
@@ -25,6 +26,7 @@ from starlette.routing import Route
 
 from providers.base import ProviderSettings
 from tests.providers import signing
+from tests.providers.scripted_client import Assertions, is_client
 from tests.providers.scripted_faults import ABSENT, Faults, changed
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
@@ -82,6 +84,7 @@ class ScriptedIdp:
         client_id: str = "broker",
         client_secret: str | None = "s:cr%t +ü-of-the-broker",
         now: Callable[[], int] = lambda: int(time.time()),
+        routes: Sequence[Route] = (),
     ) -> None:
         self.issuer = issuer
         self.client_id = client_id
@@ -94,7 +97,11 @@ class ScriptedIdp:
         self.families = {"RSA", "P-256"}
         self.generation = 0
         self.published_keys()  # making a key takes longer than some time limits
+        self.disabled: set[str] = set()  # names of people
+        self.redirect_uris: set[str] | None = None  # the registered ones; None: any
+        self.assertions = Assertions(audience=issuer)
         self._logins: dict[str, _Login] = {}  # by code
+        self._sessions: dict[str, _Login] = {}  # by refresh token
         self._tokens: dict[str, Person] = {}  # by access token
         path = urlsplit(issuer).path.removesuffix("/")
         self.app = Starlette(
@@ -104,6 +111,8 @@ class ScriptedIdp:
                 Route(f"{path}/authorize", self._endpoint("authorize", self._authorize)),
                 Route(f"{path}/token", self._endpoint("token", self._token), methods=["POST"]),
                 Route(f"{path}/userinfo", self._endpoint("userinfo", self._userinfo)),
+                Route(f"{path}/revoke", self._endpoint("revoke", self._revoke), methods=["POST"]),
+                *routes,
             ]
         )
 
@@ -161,10 +170,30 @@ class ScriptedIdp:
         head, _, signature = token.rpartition(".")
         return f"{head}.{signing.b64(bytes(len(base64.urlsafe_b64decode(signature + '=='))))}"
 
-    def id_token(self, person: Person, login: Mapping[str, str], access_token: str) -> str:
-        """Return the ID token of a login."""
+    def logout_token(self, claims: Mapping[str, Any] | None = None, header: Mapping[str, Any] | None = None) -> str:
+        """Return a logout token about alice (Back-Channel Logout section 2.4), with these changes."""
         now = self.now()
-        claims = {
+        made = {
+            "iss": self.issuer,
+            "aud": self.client_id,
+            "iat": now,
+            "exp": now + 120,
+            "jti": secrets.token_urlsafe(16),
+            "sub": "u-alice",
+            "sid": "sid-u-alice",
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+        }
+        before = self.faults.header
+        self.faults.header = {**before, "typ": "logout+jwt", **(header or {})}
+        try:
+            return self.sign(changed(made, claims or {}))
+        finally:
+            self.faults.header = before
+
+    def id_token(self, person: Person, nonce: str | None, access_token: str) -> str:
+        """Return the ID token of a login, or without a nonce that of a refresh."""
+        now = self.now()
+        claims: dict[str, Any] = {
             "iss": self.issuer,
             "sub": person.sub,
             "aud": self.client_id,
@@ -172,13 +201,15 @@ class ScriptedIdp:
             "iat": now,
             "exp": now + 300,
             "auth_time": now - 5,
-            "nonce": login["nonce"],
+            **({} if nonce is None else {"nonce": nonce}),
             "at_hash": signing.at_hash(access_token, self.faults.alg),
             "sid": f"sid-{person.sub}",
             "acr": "1",
             "amr": ["pwd", "otp"],
             **({} if self.faults.thin_id_token else person.claims),
         }
+        if nonce is None:
+            claims = changed(claims, self.faults.refreshed_claims)
         return self.sign(changed(claims, self.faults.claims))
 
     def _key(self, family: str) -> signing.SigningKey:
@@ -209,6 +240,10 @@ class ScriptedIdp:
             "token_endpoint": self._url("token"),
             "jwks_uri": self._url("jwks"),
             "userinfo_endpoint": self._url("userinfo"),
+            "revocation_endpoint": self._url("revoke"),
+            "end_session_endpoint": self._url("logout"),
+            "backchannel_logout_supported": True,
+            "claims_supported": ["sub", "name", "email", "groups"],
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
             "scopes_supported": ["openid", "profile", "email", "groups", "offline_access"],
@@ -224,10 +259,16 @@ class ScriptedIdp:
 
     def _authorize(self, params: Mapping[str, str], _request: Request) -> Response:
         wanted = {"response_type": "code", "client_id": self.client_id, "code_challenge_method": "S256"}
+        if self.redirect_uris is not None and params.get("redirect_uri") not in self.redirect_uris:
+            return PlainTextResponse("upstream words: unknown redirect_uri", 400)
         wrong = [name for name, value in wanted.items() if params.get(name) != value]
         wrong += [name for name in ("redirect_uri", "state", "nonce", "code_challenge") if not params.get(name)]
         if wrong or "openid" not in params.get("scope", "").split():
             return PlainTextResponse(f"refused: {wrong}", 400)
+        if params.get("prompt") == "none":
+            nobody = {"error": "login_required", "state": params["state"], "iss": self.issuer}
+            query = urlencode(changed(nobody, self.faults.callback))
+            return RedirectResponse(f"{params['redirect_uri']}?{query}", 302)
         person = self.people.get(params.get("login_hint", ""), self.people[self.sign_in_as])
         code = secrets.token_urlsafe(16)
         self._logins[code] = _Login(person, params)
@@ -238,30 +279,64 @@ class ScriptedIdp:
         return RedirectResponse(f"{params['redirect_uri']}?{query}", 302)
 
     def _token(self, params: Mapping[str, str], request: Request) -> Response:
-        if not self._is_client(params, request):
+        if not is_client(params, request.headers, (self.client_id, self.client_secret), self.assertions, self.now()):
             return JSONResponse({"error": "invalid_client", "error_description": "upstream words"}, 401)
+        if params.get("grant_type") == "refresh_token":
+            return self._refresh(params)
         login = self._logins.pop(params.get("code", ""), None)
-        if login is None or not _redeems(login.params, params):
+        if login is None or not _redeems(login.params, params) or self._is_disabled(login.person):
             return JSONResponse({"error": "invalid_grant", "error_description": "upstream words"}, 400)
         if self.faults.rotate_before_token:
             self.rotate()
-        access_token = f"at-{secrets.token_urlsafe(16)}"
+        return JSONResponse(changed(self._issue(login, login.params["nonce"]), self.faults.token))
+
+    def _refresh(self, params: Mapping[str, str]) -> Response:
+        canned = self.faults.answers.get("refresh")
+        if canned is not None:
+            return Response(canned.body, canned.status, dict(canned.headers), canned.content_type)
+        session = self._sessions.get(params.get("refresh_token", ""))
+        if session is None or self._is_disabled(session.person):
+            return JSONResponse({"error": "invalid_grant", "error_description": "upstream words"}, 400)
+        issued = self._issue(session, None)
+        if self.faults.rotation:
+            del self._sessions[params["refresh_token"]]
+        else:
+            del self._sessions[issued.pop("refresh_token")]
+        return JSONResponse(changed(issued, self.faults.refresh))
+
+    def _issue(self, login: _Login, nonce: str | None) -> dict[str, Any]:
+        access_token, refresh_token = (f"{kind}-{secrets.token_urlsafe(16)}" for kind in ("at", "rt"))
         self._tokens[access_token] = login.person
-        tokens = {
+        self._sessions[refresh_token] = login
+        return {
             "access_token": access_token,
             "token_type": "Bearer",
             "expires_in": 300,
-            "refresh_token": f"rt-{secrets.token_urlsafe(16)}",
+            "refresh_token": refresh_token,
             "refresh_expires_in": 0,
             "scope": login.params["scope"],
-            "id_token": self.id_token(login.person, login.params, access_token),
+            "id_token": self.id_token(self._now_is(login.person), nonce, access_token),
         }
-        return JSONResponse(changed(tokens, self.faults.token))
+
+    def _revoke(self, params: Mapping[str, str], request: Request) -> Response:
+        if not is_client(params, request.headers, (self.client_id, self.client_secret), self.assertions, self.now()):
+            return JSONResponse({"error": "invalid_client", "error_description": "upstream words"}, 401)
+        self._sessions.pop(params.get("token", ""), None)
+        self._tokens.pop(params.get("token", ""), None)
+        return Response()
+
+    def _now_is(self, person: Person) -> Person:
+        """Return what the provider says of an account now, which may differ from what it said at the sign-in."""
+        return next((p for p in self.people.values() if p.sub == person.sub), person)
+
+    def _is_disabled(self, person: Person) -> bool:
+        return any(self.people[name].sub == person.sub for name in self.disabled)
 
     def _userinfo(self, _params: Mapping[str, str], request: Request) -> Response:
         person = self._tokens.get(request.headers.get("authorization", "").removeprefix("Bearer "))
-        if person is None:
+        if person is None or self._is_disabled(person):
             return JSONResponse({"error": "invalid_token"}, 401)
+        person = self._now_is(person)
         claims = changed({"sub": person.sub, **person.claims}, self.faults.userinfo)
         if self.faults.signed_userinfo:
             signed = self.sign(changed({"iss": self.issuer, "aud": self.client_id, **claims}, self.faults.userinfo))
@@ -270,15 +345,6 @@ class ScriptedIdp:
 
     def _url(self, endpoint: str) -> str:
         return f"{self.issuer.removesuffix('/')}/{endpoint}"
-
-    def _is_client(self, params: Mapping[str, str], request: Request) -> bool:
-        """Whether the client authenticated by exactly one method (RFC 6749 section 2.3.1)."""
-        presented = [(params.get("client_id"), params.get("client_secret"))] if "client_id" in params else []
-        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-        if scheme == "Basic":
-            pair = base64.b64decode(credentials).decode().partition(":")
-            presented.append((unquote_plus(pair[0]), unquote_plus(pair[2])))
-        return presented == [(self.client_id, self.client_secret)]
 
 
 def _redeems(login: Mapping[str, str], params: Mapping[str, str]) -> bool:

@@ -8,9 +8,10 @@ import pytest
 
 from tests.providers.case import Case, open_case
 from tests.providers.contract import *  # noqa: F403 - the tests
+from tests.providers.kinds import KINDS
 
 
-@pytest.fixture(params=["oidc", "keycloak"])
+@pytest.fixture(params=sorted(KINDS))
 async def case(request: pytest.FixtureRequest) -> AsyncIterator[Case]:
     """Open a case of each type."""
     async with open_case(request.param) as opened:

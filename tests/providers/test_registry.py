@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Iterator
 from email.message import Message
 from importlib.metadata import Distribution, EntryPoint
@@ -16,6 +17,8 @@ from providers.base import ProviderSettings, ProviderSettingsError, ProviderType
 from providers.http import open_http
 from providers.oidc import OpenIdProvider
 from providers.registry import GROUP, build, provider_types
+from tests.providers.case import open_case
+from tests.providers.kinds import CAPABILITIES, KINDS
 
 
 class Package(Distribution):
@@ -70,23 +73,61 @@ def settings(kind: str) -> ProviderSettings:
 
 def test_ours_are_there_whatever_is_installed() -> None:
     """Settings name them; our own entry points are for others to look at."""
-    ours = {"oidc", "keycloak", "github"}
-    assert set(provider_types([])) == ours
+    ours = set(provider_types([]))
+    assert {*KINDS, "github"} <= ours
     stale = entry("oidc", "nowhere:TYPE", "mcp-federation-broker")
     assert set(provider_types([stale])) == ours
     assert ours <= set(provider_types())
 
 
-def test_the_short_forms_and_options_are_data() -> None:
-    """Architecture, section 7."""
+def test_every_type_of_ours_is_an_entry_point_of_this_distribution() -> None:
+    """What is here and what is installed are the same."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    listed = project["project"]["entry-points"][GROUP]
+    assert {name: EntryPoint(name, value, GROUP).load() for name, value in listed.items()} == dict(provider_types([]))
+
+
+EVERYTHING = {"user", "domain", "group", "role", "acr", "amr", "auth_time"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix", "gives", "options"),
+    [
+        ("oidc", "OIDC", EVERYTHING, set()),
+        ("keycloak", "KEYCLOAK", EVERYTHING | {"organization"}, {"url", "realm"}),
+        (
+            "google",
+            "GOOGLE",
+            {"user", "domain", "group", "amr"},
+            {"hosted_domains", "service_account_file", "admin_subject"},
+        ),
+        ("okta", None, EVERYTHING, set()),
+        ("auth0", None, EVERYTHING | {"organization"}, {"organization"}),
+        ("gitlab", None, {"user", "domain", "group", "auth_time"}, set()),
+        ("authentik", None, EVERYTHING, set()),
+        ("cognito", None, {"user", "domain", "group", "auth_time"}, set()),
+        ("pingfederate", None, EVERYTHING, set()),
+        ("dex", None, {"user", "domain", "group"}, set()),
+    ],
+)
+def test_short_forms_options_and_attributes_are_data(
+    kind: str, prefix: str | None, gives: set[str], options: set[str]
+) -> None:
+    """Architecture, section 7: short forms for those that the contract names; attributes that a type can ever know."""
     types = provider_types([])
-    assert (types["oidc"].env_prefix, types["keycloak"].env_prefix) == ("OIDC", "KEYCLOAK")
-    assert types["keycloak"].options - types["oidc"].options == {"url", "realm"}
-    assert not types["keycloak"].open_to_anyone
-    assert types["keycloak"].faults(settings("keycloak")) == ()
-    assert types["keycloak"].faults(
-        ProviderSettings(id="x", type="keycloak", display_name="", issuer="", client_id="x")
-    )
+    assert (types[kind].env_prefix, set(types[kind].gives)) == (prefix, gives)
+    assert types[kind].options - types["oidc"].options == options
+    assert types[kind].open_to_anyone == (kind == "google")
+    good = ProviderSettings(id="idp", type=kind, display_name="", issuer=KINDS[kind].issuer, client_id="broker")
+    assert types[kind].faults(good) == ()
+    assert types[kind].faults(ProviderSettings(id="x", type=kind, display_name="", issuer="", client_id="x"))
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+async def test_a_capability_that_a_type_lacks_is_absent(kind: str) -> None:
+    """Architecture, section 3: found by isinstance, never a stub."""
+    async with open_case(kind) as case:
+        assert {c for c in CAPABILITIES if isinstance(case.provider, c)} == set(KINDS[kind].can)
 
 
 def test_a_third_partys_type_is_found_by_its_entry_point(acme: ModuleType) -> None:
