@@ -46,6 +46,8 @@ class Event(StrEnum):
     LOGIN_FAILED = "login.failed"
     LOGIN_REFUSED = "login.refused"
     LOGIN_STARTED = "login.started"
+    POLICY_RELOADED = "policy.reloaded"
+    POLICY_RELOAD_REFUSED = "policy.reload_refused"
     SESSION_ENDED = "session.ended"
     SESSION_STARTED = "session.started"
     TOKEN_CANARY = "token.canary"  # noqa: S105 - an event's name, as those below

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -78,6 +78,11 @@ class Stop:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
+
+    def on_hangup(self, act: Callable[[], None]) -> None:
+        """Call `act` at every SIGHUP, where there is one; it would otherwise end the process."""
+        if hasattr(signal, "SIGHUP"):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, act)
 
     def _signalled(self) -> None:
         (self.at_once if self.asked.is_set() else self.asked).set()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated
 
 import typer
 
 from broker.cli import audit, clients, config, doctor, keys, migrate, secrets
-from broker.cli.context import ConfigFile, Overrides, new_group, settings_from
+from broker.cli.context import UNUSABLE, ConfigFile, Overrides, known_types, new_group, read_again, sources, stop
+from broker.config import SettingsError, examine
 
 app = new_group("An OAuth 2.1 authorization server for MCP servers: sign-in stays with your identity provider.")
 app.add_typer(config.app, name="config")
@@ -22,10 +24,14 @@ app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)
 @app.command(epilog="Example: BROKER_ISSUER=https://auth.example.com mcp-broker serve --config /etc/broker.toml")
 def serve(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
     """Serve until asked to stop (SIGTERM or Ctrl-C)."""
-    settings = settings_from(config_file, overrides)
+    first, types = sources(config_file, overrides), known_types()
+    try:
+        began = examine(first.argv, first.environ, first.toml, types)
+    except SettingsError as fault:
+        stop(str(fault), UNUSABLE)
     from broker.cli.serve import run  # noqa: PLC0415 - imports the whole broker
 
-    raise typer.Exit(run(settings))
+    raise typer.Exit(run(began, first.file, functools.partial(read_again, first, types)))
 
 
 @app.command(epilog="Example: mcp-broker demo --once")

@@ -20,6 +20,7 @@ import typer
 from broker.audit import Audit
 from broker.clock import SystemClock, SystemEntropy
 from broker.config import DEFAULT_FILE, Examined, SettingsError, examine
+from broker.config.faults import Fault
 from broker.seal import Sealer, WrongMasterKey, load_or_create_master_key
 from broker.settings import Settings
 from broker.store.base import SchemaOutdated, Store, StoreLocked, StoreMisconfigured, StoreUnavailable
@@ -58,11 +59,12 @@ def new_group(words: str) -> typer.Typer:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What the settings are read from."""
+    """What the settings are read from; `file` is where the bytes of `toml` came from, if there are any."""
 
     argv: Mapping[str, str]
     environ: Mapping[str, str]
     toml: bytes | None
+    file: Path
 
 
 def sources(config_file: Path | None, overrides: Sequence[str] | None) -> Sources:
@@ -77,12 +79,29 @@ def sources(config_file: Path | None, overrides: Sequence[str] | None) -> Source
         argv[name] = value
     named = str(config_file) if config_file else os.environ.get("BROKER_CONFIG")
     path = Path(named or DEFAULT_FILE)
+    environ = {**os.environ, **({"BROKER_CONFIG": named} if named else {})}
     try:
-        toml = path.read_bytes() if named or path.exists() else None
+        return Sources(argv, environ, _toml(path, named), path)
     except (OSError, ValueError) as fault:
-        why = fault.strerror if isinstance(fault, OSError) else "no such path"
-        stop(f"the settings file {path} cannot be read: {why}", UNUSABLE)
-    return Sources(argv, {**os.environ, **({"BROKER_CONFIG": named} if named else {})}, toml)
+        stop(f"the settings file {path} cannot be read: {_why(fault)}", UNUSABLE)
+
+
+def _toml(path: Path, named: str | None) -> bytes | None:
+    return path.read_bytes() if named or path.exists() else None
+
+
+def _why(fault: OSError | ValueError) -> str | None:
+    return fault.strerror if isinstance(fault, OSError) else "no such path"
+
+
+def read_again(first: Sources, types: Mapping[str, ProviderType]) -> Examined:
+    """Return the settings as their file is now, with command line and environment as they were; raises SettingsError, never exits."""
+    try:
+        toml = _toml(first.file, first.environ.get("BROKER_CONFIG"))
+    except (OSError, ValueError) as fault:
+        wrong = f"cannot be read: {_why(fault)}"
+        raise SettingsError([Fault(setting=str(first.file), origin="", wrong=wrong, mend="put it back")]) from None
+    return examine(first.argv, first.environ, toml, types)
 
 
 def known_types() -> Mapping[str, ProviderType]:

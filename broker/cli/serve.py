@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from broker.app import Broker, create_admin_app, create_app
 from broker.audit import Audit
 from broker.cli.context import with_master_key
 from broker.clock import SystemClock, SystemEntropy
+from broker.config import Examined
 from broker.keys import WrongMasterKey
+from broker.reload import PolicyReload
 from broker.server import Listener, Stop, bind
-from broker.settings import Address, Settings
+from broker.settings import Address
 from broker.store.base import SchemaOutdated, StoreLocked, StoreMisconfigured, StoreUnavailable
 from broker.store.open import open_store
 from providers.http import open_http
@@ -26,10 +29,10 @@ class CannotStart(Exception):
     """Why the server does not start, in one sentence for the terminal."""
 
 
-def run(settings: Settings) -> int:
-    """Serve until SIGTERM; return the exit status."""
+def run(began: Examined, file: Path, read: Callable[[], Examined]) -> int:
+    """Serve until SIGTERM; return the exit status. `file` holds the settings and `read` reads them again, for the policy rules."""
     try:
-        _run(_serve(settings))
+        _run(_serve(began, file, read))
     except (CannotStart, StoreLocked, StoreMisconfigured, SchemaOutdated, WrongMasterKey) as error:
         sys.stderr.write(f"mcp-broker: {error}\n")
         return REFUSED
@@ -49,7 +52,8 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
         runner.run(main)
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(began: Examined, file: Path, read: Callable[[], Examined]) -> None:
+    settings = began.settings
     clock, entropy = SystemClock(), SystemEntropy()
     audit = Audit(clock, level=settings.log_level, text=settings.log_format == "text")
     settings = with_master_key(settings)
@@ -60,6 +64,8 @@ async def _serve(settings: Settings) -> None:
     stop = Stop()
     stop.install()
     await broker.start()
+    reload = PolicyReload(read, file, began, policy=broker.core.policy, store=store, audit=audit)
+    stop.on_hangup(reload.ask)
     listeners = [Listener(app, public), Listener(create_admin_app(broker), admin)]
     for provider in settings.providers:
         audit.log("provider.enabled", provider=provider.id, type=provider.adapter.type, by=provider.enabled_by)
@@ -67,12 +73,14 @@ async def _serve(settings: Settings) -> None:
         audit.log("settings.warning", "warning", text=warning)
     audit.log("server.started", issuer=settings.issuer, bind=f"{settings.bind.host}:{settings.bind.port}")
     running = [asyncio.create_task(listener.run_until_stopped()) for listener in listeners]
+    watching = asyncio.create_task(reload.watch())
     try:
         await _until_asked(stop, running)
         broker.readiness.draining = True
         audit.log("server.draining", seconds=settings.drain)
         await stop.drained(settings.drain)
     finally:
+        watching.cancel()
         for listener in listeners:
             listener.should_exit = True
         await asyncio.gather(*running)

@@ -15,7 +15,7 @@ from broker.settings import PolicyRule, ProviderConfig
 from providers.base import ProviderType
 
 _LISTS = ("client", "user", "tenant", "organization", "group", "role", "acr", "amr")  # taken as they are written
-_NEEDS_PROVIDER = ("group", "role", "organization", "tenant", "acr", "amr")  # strangers choose such names elsewhere
+NEEDS_PROVIDER = ("group", "role", "organization", "tenant", "acr", "amr")  # strangers choose such names elsewhere
 _OF_A_PERSON = {  # condition -> the attribute that a provider gives or not
     **{name: name for name in ("user", "domain", "tenant", "organization", "group", "role", "acr", "amr")},
     "max_login_age": "auth_time",
@@ -100,7 +100,7 @@ class _Rule:
                     f"write {close}" if close else "write a provider's id",
                 )
         if len(providers) > 1 and not table.get("provider"):
-            for condition in _NEEDS_PROVIDER:
+            for condition in NEEDS_PROVIDER:
                 if condition in table:
                     self._refuse(
                         f"is about {condition} and names no provider, while there are several",
