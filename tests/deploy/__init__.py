@@ -1,0 +1,1 @@
+"""The examples and words of deploy/: none of them rots."""
