@@ -4,7 +4,7 @@
 #   bash tests/e2e/install.sh                     everything
 #   bash tests/e2e/install.sh keycloak chromium   these parts, with what they stand on
 #
-# Parts: postgresql chromium keycloak oidc-provider conformance. Debian packages go to the system (root, or sudo);
+# Parts: postgresql chromium keycloak oidc-provider conformance nginx. Debian packages go to the system (root, or sudo);
 # everything else goes to $MCP_BROKER_E2E_CACHE (default ~/.cache/mcp-broker-ci), never into this tree.
 set -euo pipefail
 
@@ -59,6 +59,11 @@ keycloak_into() {
   rm "$1/keycloak-quarkus-dist-$KEYCLOAK_VERSION.tar.gz"
 }
 
+nginx_into() {  # unpacked, not installed: the package would start a server on port 80
+  say "nginx (Debian)"
+  (cd "$1" && { apt-get download -qq nginx 2>/dev/null || { apt-get update -qq && apt-get download -qq nginx 2>/dev/null; }; } && dpkg -x nginx_*.deb . && rm nginx_*.deb)
+}
+
 install() {
   case $1 in
     postgresql) debian postgresql ;;
@@ -74,13 +79,14 @@ install() {
       lock=npm-$(sha256sum "$HERE/npm/package-lock.json" | cut -c1-12)
       once "$lock" npm_into
       ln -sfn "$lock" "$CACHE/npm" ;;
-    *) echo "No such part: $1 (postgresql chromium keycloak oidc-provider conformance)" >&2; exit 2 ;;
+    nginx) command -v nginx >/dev/null || once nginx nginx_into ;;
+    *) echo "No such part: $1 (postgresql chromium keycloak oidc-provider conformance nginx)" >&2; exit 2 ;;
   esac
 }
 
 mkdir -p "$CACHE"
 exec 9>"$CACHE/.lock"
 flock 9  # two runs at once take turns
-[ $# -gt 0 ] || set -- postgresql chromium keycloak oidc-provider conformance
+[ $# -gt 0 ] || set -- postgresql chromium keycloak oidc-provider conformance nginx
 for part in "$@"; do install "$part"; done
 say "the parts of make e2e are here: $*"

@@ -53,6 +53,11 @@ def chromium() -> Path:
     return _require("chromium", CHROMIUM)
 
 
+def nginx() -> Path:
+    """The machine's nginx, or an unpacked one."""
+    return Path(shutil.which("nginx") or _require("nginx", cache() / "nginx" / "usr" / "sbin" / "nginx"))
+
+
 def _require(part: str, path: Path) -> Path:
     if not path.exists():
         missing(part, str(path))
