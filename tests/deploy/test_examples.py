@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -91,6 +91,21 @@ def test_an_example_spells_out_what_to_register_at_each_provider(text: str) -> N
 
     written = set(re.findall(r"https://\S+/callback/\S+", text))
     assert written == {settings.url(f"/callback/{p.id}") for p in settings.providers}
+
+
+@pytest.mark.parametrize("text", list(texts()))
+def test_an_example_takes_its_secrets_from_files_as_the_service_does(text: str, terminal: Terminal) -> None:
+    """deploy/systemd: one file each, named as its variable in lower case."""
+    Path("broker.toml").write_text(text)
+    folder = terminal.directory / "secrets"
+    folder.mkdir()
+    for name, secret in environment(text).items():
+        (folder / name.lower()).write_text(secret + "\n")
+    terminal.env = {"CREDENTIALS_DIRECTORY": str(folder)}
+
+    assert terminal.json("config", "validate")["valid"]
+    shown = {entry["name"]: entry["origin"] for entry in terminal.json("config", "show")}
+    assert all(shown[name] == f"file {folder}/{name.lower()}" for name in environment(text))
 
 
 @pytest.mark.parametrize("text", list(texts()))
