@@ -6,7 +6,20 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 
-from providers import auth0, authentik, cognito, dex, generic, github, gitlab, google, keycloak, okta, pingfederate
+from providers import (
+    auth0,
+    authentik,
+    cognito,
+    dex,
+    entra,
+    generic,
+    github,
+    gitlab,
+    google,
+    keycloak,
+    okta,
+    pingfederate,
+)
 from providers.base import Provider, ProviderSettings, ProviderSettingsError, ProviderType
 from providers.http import UpstreamHttp
 
@@ -17,6 +30,7 @@ _OURS = (
     authentik.TYPE,
     cognito.TYPE,
     dex.TYPE,
+    entra.TYPE,
     github.TYPE,
     gitlab.TYPE,
     google.TYPE,

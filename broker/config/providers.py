@@ -10,11 +10,12 @@ from typing import Any
 from broker.config.faults import nearest, quoted
 from broker.config.reader import Reader
 from broker.config.short import short_name, short_names
-from broker.config.table import LATER_TYPES, PROVIDER, option_owners, provider_table, variable
+from broker.config.table import PROVIDER, option_owners, provider_table, variable
 from broker.protocol import web_url
 from broker.settings import ProviderConfig
 from providers.base import ProviderSettings, ProviderType
 
+_INSTEAD_OF_A_SECRET = ("auth_method", "federated_token_file", "private_key")
 _RESTRICTIONS = ("allowed_domains", "allowed_groups", "allowed_orgs", "allowed_tenants", "hosted_domains")
 
 
@@ -53,7 +54,8 @@ def _read(reader: Reader, types: Mapping[str, ProviderType], id_: str, *, loopba
     _require(party, values, derived)
     if issuer is not None:
         reader.derive(party.path("issuer"), issuer, "the other options")
-    if kind.open_to_anyone and not values["allow_anyone"] and not any(values.get(name) for name in _RESTRICTIONS):
+    restricted = any(values.get(name) for name in _RESTRICTIONS)
+    if _is_open(kind, options) and not values["allow_anyone"] and not restricted:
         name = variable(party.path("allow_anyone"))
         reader.faults.add_unsafe(
             name,
@@ -103,14 +105,16 @@ def _type(reader: Reader, types: Mapping[str, ProviderType], id_: str) -> Provid
     if (name or id_) in types:
         return types[name or id_]
     known = ", ".join(sorted(types))
-    if (name or id_) in LATER_TYPES:
-        wrong = f"providers of type {name or id_} are not supported by this version"
-        reader.refuse(path, wrong, f"use one of {known}")
-    elif name is None:
+    if name is None:
         reader.faults.missing(variable(path), f"set it to one of {known}")
     else:
         reader.refuse(path, f"is {quoted(name)}", f"write {nearest(name, types) or f'one of {known}'}")
     return None
+
+
+def _is_open(kind: ProviderType, options: Mapping[str, str]) -> bool:
+    """Whether strangers can sign in through a provider with these options."""
+    return kind.open_to_anyone(options) if callable(kind.open_to_anyone) else kind.open_to_anyone
 
 
 def _values(party: _Party, types: Mapping[str, ProviderType]) -> dict[str, Any]:
@@ -160,7 +164,8 @@ def _require(party: _Party, values: Mapping[str, Any], derived: str | None) -> N
     def spell(name: str) -> str:
         return (short_name(kind, name) if written else None) or variable(party.path(name))
 
-    for name in ("issuer", "client_id", "client_secret") if written else ("issuer", "client_id"):
+    otherwise = any(values.get(option) for option in _INSTEAD_OF_A_SECRET)
+    for name in ("issuer", "client_id", "client_secret") if written and not otherwise else ("issuer", "client_id"):
         known = values[name] is not None or (name == "issuer" and derived is not None)
         if known or reader.given(party.path(name)) is not None:
             continue

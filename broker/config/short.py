@@ -1,15 +1,14 @@
 """Provider short forms: KEYCLOAK_ISSUER, KEYCLOAK_CLIENT_ID, KEYCLOAK_CLIENT_SECRET and the like configure a provider.
 
-Which ones exist follows from each type's `env_prefix`. An empty variable is absent. Other variables with the same prefix belong
-to other programs and are left alone.
+Which ones exist follows from each type's `env_prefix` and `aliases`. An empty variable is absent. Other variables with the same
+prefix belong to other programs and are left alone; an alias of another prefix (AZURE_…) counts only beside a short form, or when a
+client secret is among them: a platform injects the others for its own ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from broker.config.faults import Faults
-from broker.config.table import LATER_TYPES
 from providers.base import ProviderType
 
 _COMMON = {
@@ -22,25 +21,23 @@ _COMMON = {
 
 
 def short_forms(
-    environ: Mapping[str, str], types: Mapping[str, ProviderType], faults: Faults
+    environ: Mapping[str, str], types: Mapping[str, ProviderType]
 ) -> dict[tuple[str, ...], tuple[str, str]]:
     """Return the path of each setting that a short form gives, with the variable and its value."""
     found: dict[tuple[str, ...], tuple[str, str]] = {}
     for kind in types.values():
-        for name, key in _names(kind).items():
-            if environ.get(name):
-                found["providers", kind.name, key] = (name, environ[name])
-    for name in LATER_TYPES:
-        variable = f"{name.upper()}_CLIENT_ID"
-        if name not in types and environ.get(variable):
-            mend = "unset it, or set BROKER_PROVIDER_ALIASES=false if it belongs to another program"
-            faults.add(variable, "environment", f"providers of type {name} are not supported by this version", mend)
+        own = {name: key for name, key in _names(kind).items() if environ.get(name)}
+        others = {name: key for name, key in _others(kind).items() if environ.get(name)}
+        if not own and "client_secret" not in others.values():
+            continue
+        for name, key in (*others.items(), *own.items()):  # its own win
+            found["providers", kind.name, key] = (name, environ[name])
     return found
 
 
 def short_names(types: Mapping[str, ProviderType]) -> list[str]:
     """Return every variable that these types' short forms read."""
-    return [name for kind in types.values() for name in _names(kind)]
+    return [name for kind in types.values() for name in (*_names(kind), *_others(kind))]
 
 
 def short_name(kind: ProviderType, key: str) -> str | None:
@@ -52,4 +49,14 @@ def _names(kind: ProviderType) -> dict[str, str]:
     if kind.env_prefix is None:
         return {}
     options = {option.upper(): option for option in sorted(kind.options - kind.no_short)}
-    return {f"{kind.env_prefix}_{name}": key for name, key in {**options, **_COMMON}.items()}
+    spelled = {f"{kind.env_prefix}_{name}": key for name, key in {**options, **_COMMON}.items()}
+    return {**{name: key for name, key in kind.aliases.items() if _is_own(kind, name)}, **spelled}
+
+
+def _others(kind: ProviderType) -> dict[str, str]:
+    """Return the aliases of another prefix."""
+    return {name: key for name, key in kind.aliases.items() if not _is_own(kind, name)}
+
+
+def _is_own(kind: ProviderType, name: str) -> bool:
+    return name.startswith(f"{kind.env_prefix}_")

@@ -62,7 +62,7 @@ class Sources:
         aliases = explicit.get(("provider_aliases",))
         short: dict[Path, Given] = {}
         if aliases is None or str(aliases.value).strip().lower() != "false":
-            for path, (name, value) in short_forms(environ, self._types, self._faults).items():
+            for path, (name, value) in short_forms(environ, self._types).items():
                 short[path] = Given(value, name, ENVIRONMENT)
         return {**from_file, **short, **from_environment, **from_command_line}
 

@@ -46,7 +46,6 @@ from broker.oauth import AUTH_METHODS
 from providers.base import ProviderType
 
 SIGNING_ALGS = ("RS256", "ES256", "Ed25519")
-LATER_TYPES = ("google", "entra", "okta", "auth0", "gitlab")  # provider types of the contract
 SPAN = duration()
 
 

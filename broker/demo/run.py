@@ -19,7 +19,7 @@ from broker.app import Broker, create_app
 from broker.audit import Audit
 from broker.clock import Entropy, SystemClock, SystemEntropy
 from broker.config import load
-from broker.config.short import short_names
+from broker.config.short import short_forms
 from broker.demo import sample_server, words
 from broker.demo.idp import create_idp
 from broker.demo.idp_memory import RelyingParty
@@ -78,7 +78,7 @@ async def demo(environ: Mapping[str, str], out: TextIO, *, once: bool) -> int:
 def prepare(environ: Mapping[str, str], folder: Path, stack: ExitStack) -> World:
     """Take the ports, until `stack` closes, and make the settings; raises SettingsError."""
     kinds, entropy = provider_types(), SystemEntropy()
-    real = any(environ.get(name) for name in short_names(kinds)) or any(map(_names_provider, environ))
+    real = bool(short_forms(environ, kinds)) or any(map(_names_provider, environ))
     places = {name: reserve(port) for name, port in PORTS.items() if not (real and name == "identity provider")}
     for place in places.values():
         stack.callback(place.socket.close)

@@ -105,23 +105,6 @@ def test_a_name_that_this_version_does_not_support_is_refused_and_not_ignored(na
     assert wrong == "is not supported by this version"
 
 
-@pytest.mark.parametrize("kind", ["entra"])
-def test_a_provider_type_that_this_version_does_not_support_is_refused(kind: str) -> None:
-    id_ = f"BROKER_PROVIDERS__{kind.upper()}__"
-
-    assert "not supported by this version" in only_fault({id_ + "CLIENT_ID": "x"})[2]
-    assert "not supported by this version" in only_fault({"BROKER_PROVIDERS__CORP__TYPE": kind})[2]
-
-
-def test_a_short_form_that_this_version_does_not_support_is_refused_and_not_ignored() -> None:
-    setting, _, wrong, mend = only_fault({"ENTRA_CLIENT_ID": "x", "ENTRA_CLIENT_SECRET": "y"})
-
-    assert setting == "ENTRA_CLIENT_ID"
-    assert "not supported by this version" in wrong
-    assert "BROKER_PROVIDER_ALIASES=false" in mend
-    assert load_from({"ENTRA_CLIENT_ID": "x", "BROKER_PROVIDER_ALIASES": "false"}).providers == ()
-
-
 @pytest.mark.parametrize(
     ("name", "right"),
     [

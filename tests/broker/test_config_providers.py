@@ -220,6 +220,62 @@ def test_github_is_open_to_anyone_until_organisations_are_named() -> None:
     assert only_fault({**GITHUB, "GITHUB_ALLOWED_ORGS": "acme/team"})[0] == "GITHUB_ALLOWED_ORGS"
 
 
+TENANT = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490"
+ENTRA = {"ENTRA_TENANT_ID": TENANT, "ENTRA_CLIENT_ID": "broker", "ENTRA_CLIENT_SECRET": "upstream-secret"}
+AZURE = {name.replace("ENTRA", "AZURE"): value for name, value in ENTRA.items()}
+INJECTED = {
+    "AZURE_TENANT_ID": TENANT,
+    "AZURE_CLIENT_ID": "of-the-workload",
+    "AZURE_AUTHORITY_HOST": "https://login.microsoftonline.com/",
+    "AZURE_FEDERATED_TOKEN_FILE": "/var/run/secrets/azure/tokens/azure-identity-token",
+}
+
+
+@pytest.mark.parametrize("short", [ENTRA, AZURE], ids=["ENTRA", "AZURE"])
+def test_entra_is_configured_by_tenant_and_client(short: dict[str, str]) -> None:
+    """Architecture, section 7: ENTRA_TENANT_ID (also AZURE_…), with client id and secret."""
+    provider = only(short)
+
+    assert (provider.id, provider.adapter.type, provider.adapter.client_id) == ("entra", "entra", "broker")
+    assert provider.adapter.issuer == f"https://login.microsoftonline.com/{TENANT}/v2.0"
+    assert provider.adapter.client_secret == "upstream-secret"
+    assert provider.adapter.options == {"tenant": TENANT}
+
+
+def test_what_workload_identity_injects_configures_nothing_by_itself() -> None:
+    """Architecture, section 7: a platform sets AZURE_… without a secret for its own ends."""
+    assert load_from(INJECTED).providers == ()
+
+
+def test_beside_a_short_form_what_workload_identity_injects_completes_it() -> None:
+    """A federated token stands in for a secret; the form's own variables win."""
+    provider = only({**INJECTED, "ENTRA_CLIENT_ID": "broker"})
+
+    assert (provider.adapter.client_id, provider.adapter.client_secret) == ("broker", None)
+    assert provider.adapter.options["federated_token_file"] == INJECTED["AZURE_FEDERATED_TOKEN_FILE"]
+    assert provider.adapter.issuer == f"https://login.microsoftonline.com/{TENANT}/v2.0"
+
+
+def test_an_incomplete_entra_is_refused_in_its_own_words() -> None:
+    setting, _, wrong, mend = only_fault({k: v for k, v in ENTRA.items() if k != "ENTRA_TENANT_ID"})
+    assert setting == "ENTRA_ISSUER"
+    assert "is missing, while ENTRA_CLIENT_ID" in wrong
+    assert "ENTRA_TENANT_ID" in mend
+    assert only_fault({k: v for k, v in ENTRA.items() if k != "ENTRA_CLIENT_SECRET"})[0] == "ENTRA_CLIENT_SECRET"
+    assert only_fault({**ENTRA, "ENTRA_TENANT_ID": "contoso.onmicrosoft.com"})[0] == "ENTRA_TENANT_ID"
+
+
+@pytest.mark.parametrize("tenant", ["organizations", "common", "consumers"])
+def test_whether_strangers_can_sign_in_depends_on_the_tenant(tenant: str) -> None:
+    """Security rule G16: one tenant's own endpoint is closed, shared ones need a list of tenants."""
+    assert load_from({**PRODUCTION, **ENTRA}).providers
+    shared = {**PRODUCTION, **ENTRA, "ENTRA_TENANT_ID": tenant}
+    with pytest.raises(SettingsError, match="anyone on the internet could sign in"):
+        load_from(shared)
+    if tenant != "consumers":
+        assert load_from({**shared, "BROKER_PROVIDERS__ENTRA__ALLOWED_TENANTS": TENANT}).providers
+
+
 OPEN = ProviderType(
     name="open",
     build=provider_types()["oidc"].build,
