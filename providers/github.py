@@ -29,13 +29,12 @@ from providers.base import (
 from providers.github_api import GitHubApi, is_throttled, reads_organizations
 from providers.github_person import Listing, Memberships, read_email, read_memberships, read_user
 from providers.github_settings import OPTIONS, faults, issuer_from, read_options
-from providers.http import UpstreamHttp, deadline
+from providers.http import Budget, UpstreamHttp, deadline
 from providers.pkce import challenge
 
 _GONE = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY)  # given back, or dead before
-_UNANSWERED = ("timeout", "unreachable")
 _NOT_ALLOWED = {  # why an organisation that must be there was not listed -> what that means
-    None: (Fault.PERMANENT, "organization_not_allowed"),
+    None: (Fault.DENIED, "organization_not_allowed"),
     "sso_partial_results": (Fault.INTERACTION, "organization_hidden_by_sso"),
     "sso_required": (Fault.INTERACTION, "organization_hidden_by_sso"),
     "forbidden": (Fault.OPERATOR, "organization_unreadable"),
@@ -99,21 +98,19 @@ class GitHubProvider:
         The access token is asked first. Only when it is dead is the refresh token spent, which kills both old tokens: the fewer
         rotations, the fewer can be lost.
         """
-        renewed: UpstreamTokens | None = None
-        spending = False
+        budget = Budget(self._settings.timeout)
         try:
-            async with deadline(self._settings.timeout):
-                try:
-                    return _same(await self._person(tokens), known)
-                except UpstreamError as failure:
-                    if failure.reason != "token_revoked" or tokens.refresh_token is None:
-                        raise
-                spending = True
-                renewed = await self._exchange(github_token.refresh_fields(self._settings, tokens.refresh_token))
+            async with deadline(budget.left):
+                return _same(await self._person(tokens), known)
+        except UpstreamError as failure:
+            if failure.reason != "token_revoked" or tokens.refresh_token is None:
+                raise _without_person(failure) from None
+        renewed = await self._renew(tokens.refresh_token, within=budget.left)
+        try:
+            async with deadline(budget.left):
                 return _same(await self._person(renewed), known)
         except UpstreamError as failure:
-            lost = spending and renewed is None and failure.reason in _UNANSWERED  # perhaps it was spent (rule B14)
-            raise UpstreamError(failure.fault, "answer_lost" if lost else failure.reason, tokens=renewed) from None
+            raise _without_person(failure, renewed) from None
 
     async def revoke(self, tokens: UpstreamTokens) -> None:
         """Give this one access token back, never the whole authorization of the app; raises UpstreamError."""
@@ -134,6 +131,16 @@ class GitHubProvider:
 
     async def _exchange(self, fields: dict[str, str]) -> UpstreamTokens:
         response = await self._http.post_form(self._options.token_endpoint, fields, operation="token")
+        return github_token.process(response)
+
+    async def _renew(self, refresh_token: str, *, within: float) -> UpstreamTokens:
+        response = await self._http.spend_form(
+            self._options.token_endpoint,
+            github_token.refresh_fields(self._settings, refresh_token),
+            operation="refresh",
+            authorization=None,
+            within=within,
+        )
         return github_token.process(response)
 
     async def _person(self, tokens: UpstreamTokens) -> UpstreamIdentity:
@@ -184,6 +191,12 @@ def _same(found: UpstreamIdentity, known: UpstreamIdentity) -> UpstreamIdentity:
     if (found.issuer, found.subject) != (known.issuer, known.subject):
         raise UpstreamError(Fault.PERMANENT, "subject_changed")
     return replace(found, auth_time=known.auth_time)
+
+
+def _without_person(failure: UpstreamError, tokens: UpstreamTokens | None = None) -> UpstreamError:
+    """Return the failure as it counts when nobody sits at the browser: a rule says no for good. `tokens` are what to keep."""
+    fault = Fault.PERMANENT if failure.fault is Fault.DENIED else failure.fault
+    return UpstreamError(fault, failure.reason, tokens=tokens)
 
 
 TYPE = ProviderType(

@@ -138,7 +138,7 @@ async def test_one_allowed_organisation_that_was_listed_is_enough() -> None:
 @pytest.mark.parametrize(
     ("arrange", "fault", "reason"),
     [
-        ({}, Fault.PERMANENT, "organization_not_allowed"),
+        ({}, Fault.DENIED, "organization_not_allowed"),
         ({"hidden": {WIDGETS}}, Fault.INTERACTION, "organization_hidden_by_sso"),
         ({"answers": {"orgs": SSO}}, Fault.INTERACTION, "organization_hidden_by_sso"),
         ({"answers": {"orgs": faulty.FORBIDDEN}}, Fault.OPERATOR, "organization_unreadable"),
