@@ -51,8 +51,8 @@ class Length:
     refreshes: int
 
 
-FULL = Length(rounds=5, seconds=0.7, starts=3, registrations=9_000, refreshes=15_000)
-QUICK = Length(rounds=3, seconds=0.25, starts=1, registrations=1_500, refreshes=3_000)
+FULL = Length(rounds=5, seconds=0.7, starts=3, registrations=24_000, refreshes=12_000)
+QUICK = Length(rounds=3, seconds=0.25, starts=1, registrations=3_000, refreshes=3_000)
 
 
 def _arguments() -> argparse.Namespace:

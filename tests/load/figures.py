@@ -82,9 +82,12 @@ def cost_ratio(ours: Sequence[Sample], theirs: Sequence[Sample]) -> float:
     return statistics.median(b.cost / a.cost for a, b in zip(ours, theirs, strict=True))
 
 
-def scaled(before: float, after: float, done: int, to: int) -> float:
-    """Return a growth measured over `done` things as it would be over `to`, were it linear."""
-    return (after - before) * to / done
+def grown(start: float, half: float, end: float, *, done: int, to: int) -> float:
+    """Return a size's growth over `to` things, seen at the start, the half and the end of `done` of them.
+
+    Caches fill first and then stay; only what still grows in the second half is taken to go on in proportion.
+    """
+    return end - start + max(0.0, end - half) * (to - done) / (done / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +112,3 @@ class Target:
         sign = "<=" if self.at_most else ">="
         aim = "" if self.aim is None else f" (aim {self.aim:g})"
         return f"{sign} {self.bound:g}{aim}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """One line of the table: our cell, theirs, and the target for the ratio of their rates."""
-
-    operation: str
-    ours: str
-    theirs: str
-    target: Target | None = None

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from tests.load.drive import Operation, measure, repeat
-from tests.load.figures import Sample, Target, cost_ratio, rate_ratio, scaled, summarise
+from tests.load.figures import Sample, Target, cost_ratio, grown, rate_ratio, summarise
 from tests.load.machine import cpu_seconds, resident
 from tests.load.report import table
 from tests.load.wire import Connection, WrongAnswer
@@ -107,8 +107,13 @@ def test_a_generator_that_was_busier_than_the_server_is_noticed():
     assert not summarise([sample(1000, 0.0005, client_busy=0.5)]).generator_bound
 
 
-def test_growth_is_scaled_in_proportion():
-    assert scaled(100, 130, 1_000, 100_000) == 3_000
+def test_growth_that_goes_on_is_taken_to_go_on_in_proportion():
+    assert grown(100, 110, 120, done=1_000, to=100_000) == 20 + 10 * 99_000 / 500
+
+
+def test_a_cache_that_filled_and_stayed_is_counted_once():
+    assert grown(100, 108, 108, done=1_000, to=100_000) == 8
+    assert grown(100, 108, 107, done=1_000, to=100_000) == 7
 
 
 @pytest.mark.parametrize(
