@@ -195,7 +195,7 @@ def login_endpoints(core: Core) -> tuple[Authorize, Consent, Callback, Logout]:
     """Return the endpoints that a browser visits."""
     settings, store, clock, entropy, audit = core.settings, core.store, core.clock, core.entropy, core.audit
     cookies = BrowserCookies(settings)
-    sessions = Sessions(store, clock, settings)
+    sessions = Sessions(store, clock, settings, core.policy)
     refusals = Refusals(settings.issuer, core.pages, store)
     page = ConsentPage(
         settings,
@@ -241,7 +241,7 @@ def login_endpoints(core: Core) -> tuple[Authorize, Consent, Callback, Logout]:
             store=store,
             approvals=approvals,
             sign_in=SignIn(settings, store=store, clock=clock, entropy=entropy, audit=audit),
-            policy=core.policy,
+            page=page,
             refusals=refusals,
             edge=(cookies, audit, clock),
         ),

@@ -78,6 +78,7 @@ class Reason(StrEnum):
     SESSION_CHANGED = "session_changed"
     SESSION_STALE = "session_stale"
     SOURCE_CHANGED = "source_changed"
+    STEP_UP = "step_up"
     TOKEN_BOUND = "token_bound"  # noqa: S105 - a reason, as all of these
     TOKEN_ISSUER = "token_issuer"  # noqa: S105
     TOKEN_KIND = "token_kind"  # noqa: S105

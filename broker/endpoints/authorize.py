@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -14,6 +15,7 @@ from broker.login.browser import BrowserCookies
 from broker.login.consent_page import ConsentPage
 from broker.login.refusals import Refusals, Target, Words
 from broker.login.sessions import Sessions
+from broker.login.step_up import note
 from broker.model import AuthorizationRequest, Client, Resource, Session
 from broker.oauth import InvalidClient, InvalidRequest, OAuthError, Reason
 from broker.protocol import authorization_request, redirect_uri
@@ -90,6 +92,9 @@ class Authorize:
             subject = session.identity.subject if session else None
             return await self._refusals.answer(request, target, error, subject=subject)
         usable = self._sessions.usable_for(session, asked)
+        step_up = self._sessions.step_up_for(usable, client, asked)
+        if step_up is not None:
+            return self._page.render(replace(asked, step_up=step_up), client, browser, usable, note=note(step_up))
         remembered = await self._remembered(usable, client, asked)
         return self._page.render(asked, client, browser, usable, remembered=remembered)
 

@@ -6,6 +6,7 @@ The pending login is consumed before anything else is looked at: a link opened i
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hmac
 
 from starlette.requests import Request
@@ -14,13 +15,15 @@ from starlette.routing import Route
 
 from broker.audit import Audit, Event
 from broker.clock import Clock
+from broker.login import step_up as stepping
 from broker.login.approvals import Approval, Approvals, Upstream
-from broker.login.browser import BrowserCookies
+from broker.login.browser import Browser, BrowserCookies
+from broker.login.consent_page import ConsentPage
 from broker.login.refusals import Refusals, Target, Words
 from broker.login.sign_in import SignIn
-from broker.model import Identity, PendingLogin, digest
+from broker.login.step_up import NOT_ENOUGH, OTHER_PERSON, StepUpNeeded
+from broker.model import Identity, PendingLogin, Session, StepUp, digest
 from broker.oauth import AccessDenied, InvalidRequest, OAuthError, Reason, TemporarilyUnavailable
-from broker.policy import Policy
 from broker.seal import SealBroken
 from broker.store.base import Store
 from broker.web import Params, parse_urlencoded
@@ -67,7 +70,7 @@ class Callback:
         store: Store,
         approvals: Approvals,
         sign_in: SignIn,
-        policy: Policy,
+        page: ConsentPage,
         refusals: Refusals,
         edge: tuple[BrowserCookies, Audit, Clock],
     ) -> None:
@@ -76,7 +79,7 @@ class Callback:
         self._store = store
         self._approvals = approvals
         self._sign_in = sign_in
-        self._policy = policy
+        self._page = page
         self._refusals = refusals
         self._cookies, self._audit, self._clock = edge
 
@@ -138,23 +141,41 @@ class Callback:
         return await self._sign_in.recognise(login.provider, upstream)
 
     async def _finish(self, request: Request, approval: Approval, identity: Identity) -> Response:
-        target = Target(
-            client=approval.client, redirect_uri=approval.request.redirect_uri, state=approval.request.state
-        )
-        barred = self._policy.may_sign_in(identity)
+        barred = self._approvals.barred(identity)
         if barred is not None:
             await self._approvals.refused(approval, identity, rule="sign-in", reason=barred)
             denied = AccessDenied(Reason.POLICY)
-            return self._refusals.page(request, denied, target=target, words=self._approvals.words(denied))
+            return self._refusals.page(request, denied, target=_target(approval), words=self._approvals.words(denied))
         browser = self._cookies.read(request)
         session, cookie = await self._sign_in.start(identity, replaces=browser.session)
-        try:
-            response: Response = RedirectResponse(await self._approvals.issue_code(approval, session), 303)
-        except AccessDenied as error:
-            response = self._refusals.page(request, error, target=target, words=self._approvals.words(error))
-        except InvalidRequest as error:
-            response = self._refusals.page(request, error, target=None, words=LOST)
+        response = await self._answer(request, approval, session, browser)
         self._cookies.set(response, self._cookies.session, cookie)
+        return response
+
+    async def _answer(self, request: Request, approval: Approval, session: Session, browser: Browser) -> Response:
+        """Give the code, ask for a step-up, ask somebody else than was meant, or refuse."""
+        target = _target(approval)
+        asked = approval.request
+        if asked.step_up is not None and asked.step_up.subject != session.identity.subject:  # rule A13
+            anew = dataclasses.replace(asked, prompt=(), step_up=None)
+            return self._page.render(anew, approval.client, browser, session, note=OTHER_PERSON)
+        try:
+            return RedirectResponse(await self._approvals.issue_code(approval, session), 303)
+        except StepUpNeeded as needed:
+            return await self._step_up(request, approval, needed.step_up, browser)
+        except AccessDenied as error:
+            return self._refusals.page(request, error, target=target, words=self._approvals.words(error))
+        except InvalidRequest as error:
+            return self._refusals.page(request, error, target=None, words=LOST)
+
+    async def _step_up(self, request: Request, approval: Approval, step_up: StepUp, browser: Browser) -> Response:
+        """Send the browser to the provider once more."""
+        try:
+            location, login_cookie = await self._approvals.begin_step_up(approval, step_up, browser.login)
+        except OAuthError as error:
+            return self._refusals.page(request, error, target=None, words=self._approvals.words(error))
+        response = RedirectResponse(location, 303)
+        self._cookies.set(response, self._cookies.login, login_cookie, max_age=self._approvals.login_life)
         return response
 
     async def _failed(self, request: Request, login: PendingLogin, error: UpstreamError) -> Response:
@@ -162,6 +183,8 @@ class Callback:
         await self._record(login, error.reason, fault=error.fault.value)
         target = Target(client=login.client, redirect_uri=login.request.redirect_uri, state=login.request.state)
         words = UPSTREAM_WORDS.get(error.fault, UNTRUSTED)
+        if stepping.failed(login.request, error):
+            return self._refusals.page(request, AccessDenied(Reason.STEP_UP), target=target, words=NOT_ENOUGH)
         if error.fault is Fault.TRANSIENT:
             outage = TemporarilyUnavailable(Reason.UPSTREAM_FAILED, retry_after=30)
             return self._refusals.page(request, outage, target=target, words=words)
@@ -180,3 +203,8 @@ class Callback:
             fault=fault,
         )
         await self._store.append_events([event])
+
+
+def _target(approval: Approval) -> Target:
+    request = approval.request
+    return Target(client=approval.client, redirect_uri=request.redirect_uri, state=request.state)

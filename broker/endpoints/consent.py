@@ -10,12 +10,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from broker.clients import ClientResolver
+from broker.login import step_up as stepping
 from broker.login.approvals import Approval, Approvals
 from broker.login.browser import Browser, BrowserCookies
 from broker.login.consent_page import ConsentPage, SealedRequest
 from broker.login.refusals import Refusals, Target, Words
 from broker.login.sessions import Sessions
-from broker.model import Client
+from broker.login.step_up import StepUpNeeded
+from broker.model import Client, Session
 from broker.oauth import AccessDenied, InvalidClient, InvalidRequest, OAuthError, Reason
 from broker.protocol import redirect_uri
 from broker.protocol.consent import csrf_matches, same_origin
@@ -112,7 +114,7 @@ class Consent:
             return await self._deny(request, answer)
         if decision == "switch":
             # With prompt=login: a provider that still knows the person would otherwise answer with the same account at once.
-            request_anew = dataclasses.replace(answer.sealed.request, prompt=("login",))
+            request_anew = dataclasses.replace(answer.sealed.request, prompt=("login",), step_up=None)
             return self._page.render(request_anew, answer.client, answer.browser, None, note=SWITCH)
         if provider is not None:
             return await self._sign_in(request, answer, provider)
@@ -122,10 +124,12 @@ class Consent:
         return self._refusals.page(request, error, target=None, words=STALE)
 
     async def _again(self, answer: Answer, note: str) -> Response:
-        """Show the page anew, for whoever is signed in now and the client as it is now."""
+        """Show the page anew, for whoever is signed in now, the client and the rules as they are now."""
         session = await self._sessions.current(answer.browser.session)
         usable = self._sessions.usable_for(session, answer.sealed.request)
-        return self._page.render(answer.sealed.request, answer.client, answer.browser, usable, note=note)
+        step_up = self._sessions.step_up_for(usable, answer.client, answer.sealed.request)
+        request = dataclasses.replace(answer.sealed.request, step_up=step_up)
+        return self._page.render(request, answer.client, answer.browser, usable, note=note)
 
     async def _deny(self, request: Request, answer: Answer) -> Response:
         session = await self._sessions.current(answer.browser.session)
@@ -140,7 +144,13 @@ class Consent:
         return await self._refusals.answer(request, answer.target, error, subject=subject, words=words)
 
     async def _sign_in(self, request: Request, answer: Answer, provider: str) -> Response:
+        step_up = answer.sealed.request.step_up
+        if step_up is not None and not await self._shown(answer):
+            return await self._again(answer, CHANGED)
         approval = self._approval(request, answer)
+        if step_up is not None and step_up.provider != provider:  # another way to sign in is a first sign-in
+            first = dataclasses.replace(approval.request, step_up=None)
+            approval = dataclasses.replace(approval, request=first)
         try:
             location, login_cookie = await self._approvals.begin_login(approval, provider, answer.browser.login)
         except OAuthError as error:
@@ -151,18 +161,25 @@ class Consent:
         return response
 
     async def _allow(self, request: Request, answer: Answer) -> Response:
-        session = await self._sessions.current(answer.browser.session)
-        session = self._sessions.usable_for(session, answer.sealed.request)
-        if session is None or session.session_hash.hex() != answer.sealed.session:
+        session = await self._shown(answer)
+        if session is None:
             return await self._again(answer, CHANGED)
         approval = self._approval(request, answer)
         try:
             return RedirectResponse(await self._approvals.issue_code(approval, session), 303)
+        except StepUpNeeded as needed:
+            return await self._again(answer, stepping.note(needed.step_up))
         except AccessDenied as error:
             words = self._approvals.words(error)
             return self._refusals.page(request, error, target=answer.target, words=words)
         except InvalidRequest as error:
             return self._refusals.page(request, error, target=None, words=USED)
+
+    async def _shown(self, answer: Answer) -> Session | None:
+        """Return the session whose person the page showed, if it is still this browser's and still good for the request (rule A13)."""
+        session = await self._sessions.current(answer.browser.session)
+        session = self._sessions.usable_for(session, answer.sealed.request)
+        return session if session is not None and session.session_hash.hex() == answer.sealed.session else None
 
     def _approval(self, request: Request, answer: Answer) -> Approval:
         return Approval(

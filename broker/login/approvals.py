@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from broker.audit import Audit, Event
 from broker.clock import Clock, Entropy
+from broker.login import step_up as stepping
 from broker.login.browser import LOGIN_LIFE
 from broker.login.code_issuer import CodeIssuer
 from broker.login.consent_page import ProviderButton
 from broker.login.refusals import Words
-from broker.model import AuditEvent, AuthorizationRequest, Client, Identity, PendingLogin, Resource, Session, digest
+from broker.login.step_up import NOT_ENOUGH, StepUpNeeded
+from broker.model import (
+    AuditEvent,
+    AuthorizationRequest,
+    Client,
+    Identity,
+    PendingLogin,
+    Resource,
+    Session,
+    StepUp,
+    digest,
+)
 from broker.oauth import AccessDenied, InvalidRequest, OAuthError, Reason, TemporarilyUnavailable
 from broker.policy import AccessRequest, Policy
 from broker.seal import Sealer
@@ -128,17 +141,45 @@ class Approvals:
             nonce=nonce,
             code_verifier=verifier,
             login_hint=request.login_hint,
-            prompt=tuple(p for p in request.prompt if p in ("login", "select_account")),
-            max_age=request.max_age,
+            prompt=stepping.prompt(request),
+            max_age=stepping.max_age(request),
+            acr_values=request.step_up.acr_values if request.step_up else self._asked_at_once(request, provider),
         )
+
+    def _asked_at_once(self, request: AuthorizationRequest, provider: str) -> tuple[str, ...]:
+        resource = self._resources.get(request.resource)
+        return () if resource is None else self._policy.asked_at_once(provider, resource)
 
     def open_verifier(self, login: PendingLogin) -> str:
         """Return the upstream PKCE verifier of a pending login; raises SealBroken."""
         context = f"{login.provider}:{login.request_id}"
         return self._sealer.open(PURPOSE, login.sealed_verifier, context=context, now=self._clock.now()).decode()
 
+    async def begin_step_up(self, approval: Approval, step_up: StepUp, login_cookie: str | None) -> tuple[str, str]:
+        """Store the one second login of an approval whose first is finished; returns and raises what `begin_login` does."""
+        request = dataclasses.replace(approval.request, step_up=step_up)
+        again = dataclasses.replace(approval, request_id=self._entropy.token(), request=request)
+        event = self._audit.event(
+            Event.LOGIN_STEP_UP,
+            subject=step_up.subject,
+            client_id=approval.client.client_id,
+            resource=request.resource,
+            provider=step_up.provider,
+            acr_values=" ".join(step_up.acr_values) or None,
+            max_age=step_up.max_age,
+        )
+        await self._store.append_events([event])
+        return await self.begin_login(again, step_up.provider, login_cookie)
+
+    def barred(self, identity: Identity) -> str | None:
+        """Return None when the person may sign in at all, else why not."""
+        return self._policy.may_sign_in(identity)
+
     async def issue_code(self, approval: Approval, session: Session) -> str:
-        """Return the redirect that carries a code for who is signed in; raises AccessDenied when policy refuses."""
+        """Return the redirect that carries a code for who is signed in.
+
+        Raises StepUpNeeded where another sign-in would permit more, once; AccessDenied when policy refuses.
+        """
         identity = session.identity
         resource = self._resources.get(approval.request.resource)
         if resource is None:
@@ -152,9 +193,11 @@ class Approvals:
                 now=self._clock.now(),
             )
         )
+        if decision.step_up is not None and approval.request.step_up is None:
+            raise StepUpNeeded(decision.step_up)
         if not decision.allowed:
             await self.refused(approval, identity, rule=decision.rule, reason=decision.reason)
-            raise AccessDenied(Reason.POLICY, decision.rule)
+            raise AccessDenied(Reason.STEP_UP if decision.step_up else Reason.POLICY, decision.rule)
         return await self._codes.issue(
             approval.request,
             approval.client,
@@ -193,6 +236,8 @@ class Approvals:
                 what="The identity provider could not be reached, so nothing happened.",
                 who="Try again in a minute, or choose another way to sign in. If it lasts, tell your administrator.",
             )
+        if error.reason is Reason.STEP_UP:
+            return NOT_ENOUGH
         if error.reason is Reason.POLICY:
             return Words(
                 title="You are not permitted to use this MCP server",

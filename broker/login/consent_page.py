@@ -81,13 +81,17 @@ class ConsentPage:
         remembered: bool = False,
         note: str | None = None,
     ) -> Response:
-        """Return the page for this browser; `remembered` shortens it, `note` says why it is shown again."""
+        """Return the page for this browser; `remembered` shortens it, `note` says why it is shown again.
+
+        A request with a step-up shows the person of the session and the one way to sign in again.
+        """
+        step_up = request.step_up
         csrf_cookie = browser.csrf or self._entropy.token()
         request_id = self._entropy.token()
         sealed = self._seal(request_id, request, client, csrf_cookie, session)
         resource = self._resources[request.resource]
         response = self._pages.render(
-            "remembered.html" if remembered and session else "consent.html",
+            "remembered.html" if remembered and session and not step_up else "consent.html",
             client=client,
             client_host=urlsplit(client.client_id).netloc if client.source is ClientSource.METADATA_DOCUMENT else None,
             preregistered=client.source.preregistered,
@@ -95,12 +99,13 @@ class ConsentPage:
             redirect_host=_redirect_host(request.redirect_uri),
             loopback=is_loopback(request.redirect_uri),
             scopes=[resource.scopes[s] for s in request.scopes],
-            signed_in=session is not None,
+            signed_in=session is not None and step_up is None,
+            stepping_up=step_up is not None,
             subject_name=(session.identity.name or session.identity.email or session.identity.subject)
             if session
             else None,
             subject_provider=session.identity.provider if session else None,
-            providers=self._providers,
+            providers=[p for p in self._providers if step_up is None or p.id == step_up.provider],
             action=self._settings.url("/consent"),
             sealed=sealed,
             csrf=csrf_token(csrf_cookie, request_id),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from broker.clock import Clock
-from broker.model import AuthorizationRequest, Session, digest
+from broker.model import AuthorizationRequest, Client, Session, StepUp, digest
+from broker.policy import AccessRequest, Policy
 from broker.settings import Settings
 from broker.store.base import Store
 
@@ -11,8 +12,10 @@ from broker.store.base import Store
 class Sessions:
     """Reads broker sessions."""
 
-    def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:
+    def __init__(self, store: Store, clock: Clock, settings: Settings, policy: Policy) -> None:
         """Keep each provider's re-check interval, in seconds."""
+        self._resources = {r.url: r for r in settings.resources}
+        self._policy = policy
         self._store = store
         self._clock = clock
         self._recheck = {p.id: p.adapter.recheck_interval for p in settings.providers}
@@ -35,3 +38,17 @@ class Sessions:
         if request.max_age is not None and self._clock.now() - session.identity.auth_time > request.max_age:
             return None
         return session
+
+    def step_up_for(self, session: Session | None, client: Client, request: AuthorizationRequest) -> StepUp | None:
+        """Return the sign-in that would permit this request more than the session does; None for none, or without a session."""
+        resource = self._resources.get(request.resource)
+        if session is None or resource is None:
+            return None
+        asked = AccessRequest(
+            identity=session.identity,
+            client=client,
+            resource=resource,
+            scopes=request.scopes,
+            now=self._clock.now(),
+        )
+        return self._policy.decide(asked).step_up
