@@ -87,16 +87,26 @@ def is_guid(value: object) -> bool:
 
 
 def checks(settings: ProviderSettings) -> tuple[Check, ...]:
-    """Judge what keeps strangers out."""
+    """Judge what keeps strangers out, and what would tell that somebody left."""
+    restriction = _restriction(settings)
+    if settings.scopes is None or "offline_access" in settings.scopes:
+        return (restriction,)
+    detail = "SCOPES lack offline_access: there is nothing to re-check with, and grants end within the hour"
+    return restriction, Check(
+        name="offline access", status=Verdict.WARN, detail=detail, fix="leave SCOPES out, or add it"
+    )
+
+
+def _restriction(settings: ProviderSettings) -> Check:
     name, tenants = "who may sign in", allowed_tenants(settings.options)
     if tenants is not None:
-        return (Check(name=name, status=Verdict.OK, detail=f"people of {', '.join(sorted(tenants))}"),)
+        return Check(name=name, status=Verdict.OK, detail=f"people of {', '.join(sorted(tenants))}")
     if not is_open(settings.options):
         detail = "people and guests of this one tenant, as far as the app lets them"
-        return (Check(name=name, status=Verdict.OK, detail=detail),)
+        return Check(name=name, status=Verdict.OK, detail=detail)
     detail = f"TENANT is {_tenant(settings.options)} without ALLOWED_TENANTS: everybody with a Microsoft account of that kind"
     fix = "set ALLOWED_TENANTS to the tenants' ids, or TENANT to yours: Entra admin center > Overview > Tenant ID"
-    return (Check(name=name, status=Verdict.WARN, detail=detail, fix=fix),)
+    return Check(name=name, status=Verdict.WARN, detail=detail, fix=fix)
 
 
 def _tenant(options: Mapping[str, str]) -> str:
@@ -129,6 +139,10 @@ def _is_base(name: str) -> Rule:
 RULES: tuple[Rule, ...] = (
     ("TENANT must be the tenant's id (a GUID), or organizations, common or consumers", _is_tenant),
     ("ALLOWED_TENANTS must list ids of tenants (GUIDs), for TENANT organizations or common", _names_tenants),
+    (
+        "SCOPES must hold profile, without which nobody has an object id",
+        lambda s: s.scopes is None or "profile" in s.scopes,
+    ),
     _is_base("authority"),
     _is_base("graph_url"),
     ("ISSUER must be left out: it follows from TENANT and AUTHORITY", lambda s: s.issuer == issuer_from(s.options)),

@@ -103,6 +103,13 @@ async def test_a_graph_that_could_not_answer_is_found(
     assert words in check.fix
 
 
+async def test_without_offline_access_nothing_would_tell_that_somebody_left(entra: EntraCase) -> None:
+    """Security rule B16 needs a refresh token."""
+    assert "offline access" not in await checks(entra)
+    async with open_entra(scopes=("openid", "profile", "User.Read")) as without:
+        assert (await checks(without))["offline access"].status is Verdict.WARN
+
+
 async def test_with_groups_in_a_claim_of_ones_own_graph_is_not_needed() -> None:
     """GROUPS_CLAIM."""
     async with open_entra(scopes=("openid", "profile"), options={"groups_claim": "roles"}) as entra:

@@ -114,6 +114,7 @@ def test_graph_is_that_of_the_authoritys_cloud(options: dict[str, str], graph: s
         ({}, {"tenant": "organizations", "allowed_tenants": "contoso.com"}, "ALLOWED_TENANTS"),
         ({}, {"tenant": "organizations", "allowed_tenants": "[]"}, "ALLOWED_TENANTS"),
         ({}, {"tenant": "consumers", "allowed_tenants": FABRIKAM}, "ALLOWED_TENANTS"),
+        ({"scopes": ("openid", "User.Read")}, {}, "SCOPES"),
         ({}, {"authority": "https://login.microsoftonline.com?x=1"}, "AUTHORITY"),
         ({}, {"graph_url": "http://graph.microsoft.com"}, "GRAPH_URL"),
         ({"issuer": "https://sts.windows.net/x"}, {}, "ISSUER"),
