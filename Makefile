@@ -21,7 +21,7 @@ demo: $(STAMP)  ## the whole login on this machine, then stays up (DEMO_ARGS=--o
 
 test: $(STAMP)  ## unit, contract, flow and property tests
 	@echo "==> running the tests"
-	@$(BIN)/python -m pytest -q -n auto -m "not e2e"
+	@$(BIN)/python -m pytest -q -n auto --dist loadgroup -m "not e2e"
 
 check: $(STAMP)  ## lint, types, sizes, layers
 	@echo "==> ruff"

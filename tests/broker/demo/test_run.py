@@ -26,6 +26,8 @@ from broker.demo.serving import reserve, serving
 from broker.demo.steps import Addresses, steps
 from broker.demo.trace import Exchange, Step, Trace
 
+pytestmark = pytest.mark.xdist_group("demo")  # its ports are fixed: one process runs these tests
+
 ROOT = Path(__file__).parents[3]
 STEPS = 17
 
