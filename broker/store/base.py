@@ -18,6 +18,7 @@ from broker.model import (
     Client,
     Consent,
     Grant,
+    Identity,
     PendingLogin,
     Session,
     SigningKey,
@@ -177,6 +178,13 @@ class Store(Protocol):
 
     async def end_session(self, session_hash: bytes, *, now: int, events: Events) -> bool:
         """End a session; its grants stay. False (and no event) when there is none."""
+        ...
+
+    async def find_people(self, named: str) -> list[Identity]:
+        """Return who is meant by our subject, an upstream subject or an e-mail address (whatever its case), verified or not.
+
+        Each person once, as the newest session or grant knows them, the newest first.
+        """
         ...
 
     # Consent

@@ -12,6 +12,7 @@ from broker.model import (
     Client,
     Consent,
     Grant,
+    Identity,
     PendingLogin,
     Session,
 )
@@ -98,6 +99,20 @@ def session_of(row: Row) -> Session:
         checked_at=row[4],
         expires_at=row[5],
     )
+
+
+def email_pattern(address: str) -> str:
+    """Return a LIKE pattern (escape `!`) for the text of an identity with this address, in lower case."""
+    member = json.dumps({"email": address.lower()}, separators=(",", ":"))[1:-1].lower()
+    for special in "!%_":
+        member = member.replace(special, f"!{special}")
+    return f"%{member}%"
+
+
+def is_known_as(identity: Identity, named: str) -> bool:
+    """Tell whether this is who is meant by our subject, the upstream subject or an e-mail address."""
+    email = identity.email or ""
+    return named in (identity.subject, identity.upstream_subject) or email.lower() == named.lower()
 
 
 def consent_values(consent: Consent) -> dict[str, Value]:

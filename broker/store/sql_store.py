@@ -12,6 +12,7 @@ from broker.model import (
     Client,
     Consent,
     Grant,
+    Identity,
     PendingLogin,
     Session,
     SigningKey,
@@ -124,6 +125,13 @@ class SqlStore:
 
     async def end_session(self, session_hash: bytes, *, now: int, events: Events) -> bool:
         return await self._done(statements.END_SESSION, {"session_hash": session_hash, "now": now}, events)
+
+    async def find_people(self, named: str) -> list[Identity]:
+        found = await self._database.rows(statements.FIND_PEOPLE, {"named": named, "email": rows.email_pattern(named)})
+        people: dict[str, Identity] = {}
+        for identity, subject in found:
+            people.setdefault(subject, texts.identity_of(identity, subject))
+        return [person for person in people.values() if rows.is_known_as(person, named)]
 
     # Consent
     async def find_consent(self, key: bytes) -> Consent | None:

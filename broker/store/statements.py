@@ -103,6 +103,18 @@ FIND_SESSION = Query(
 END_SESSION = Change(
     ended="delete from browser_session where session_hash = :session_hash and expires_at > :now returning session_hash"
 )
+# Who is meant by a subject of ours, an upstream subject or an e-mail address; the address stands inside the record.
+FIND_PEOPLE = Query(
+    """with known as (
+         select identity, subject, checked_at as known_at from browser_session where realm_id = 'default'
+         union all select identity, subject, created_at as known_at from oauth_grant where realm_id = 'default')
+       select identity, subject from known
+       where subject = :named
+         or subject in (select p.subject from person p where p.realm_id = 'default' and p.upstream_subject = :named)
+         or subject in (select k.subject from known k where lower(k.identity) like :email escape '!')
+       order by known_at desc limit 10000""",
+    cold=True,
+)
 
 # Consent
 FIND_CONSENT = Query(
