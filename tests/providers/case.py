@@ -21,7 +21,9 @@ from providers.base import (
     UpstreamIdentity,
     UpstreamRequest,
 )
+from providers.console import Console
 from providers.http import open_http
+from providers.oidc import OpenIdProvider
 from providers.registry import build
 from tests.providers.kinds import KINDS
 from tests.providers.scripted_idp import Person, ScriptedIdp
@@ -51,6 +53,13 @@ class Case:
     settings: ProviderSettings
     provider: Provider
     observed: list[tuple[str, float]] = field(default_factory=list)
+
+    @property
+    def console(self) -> Console:
+        """Where things are in the console of this type's vendor."""
+        assert isinstance(self.provider, OpenIdProvider)
+        console: Console = vars(self.provider)["_registration"].preset.console
+        return console
 
     async def sign_in(self, request: UpstreamRequest | None = None) -> UpstreamIdentity:
         """Go the whole way that a person goes; raises what the adapter raises."""

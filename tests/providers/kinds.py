@@ -20,13 +20,16 @@ class Kind:
     can: tuple[type, ...]
     options: Mapping[str, str] = field(default_factory=dict)
     claims: Mapping[str, Any] = field(default_factory=dict)
+    assertions_name_endpoint: bool = False  # rule B18: only where the type says so
 
 
 KINDS = {
     "oidc": Kind("https://idp.example.test", CAPABILITIES),
     "keycloak": Kind("https://kc.example.test/auth/realms/acme", CAPABILITIES),
     "google": Kind("https://accounts.google.com", ALWAYS, {"groups_claim": "groups"}, {"hd": "example.com"}),
-    "okta": Kind("https://acme.okta.com/oauth2/default", (*ALWAYS, EndsSession, RevokesTokens)),
+    "okta": Kind(
+        "https://acme.okta.com/oauth2/default", (*ALWAYS, EndsSession, RevokesTokens), assertions_name_endpoint=True
+    ),
     "auth0": Kind("https://acme.eu.auth0.com/", (*ALWAYS, EndsSession, VerifiesLogout)),
     "gitlab": Kind("https://gitlab.example.com", (*ALWAYS, RevokesTokens)),
     "authentik": Kind("https://auth.example.test/application/o/broker/", CAPABILITIES),

@@ -20,7 +20,8 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 class Assertions:
     """The client assertions that a provider accepts, and those it has seen."""
 
-    audience: str  # the one `aud`
+    audience: str  # what an assertion names, as text
+    also: set[str] = field(default_factory=set)  # what it may name instead
     keys: list[SigningKey] = field(default_factory=list)
     federated: set[str] = field(default_factory=set)  # tokens of another issuer, taken as they are
     seen: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)  # header and claims
@@ -31,6 +32,8 @@ class Assertions:
             return True
         head, payload, signature = assertion.split(".")
         header, claims = (json.loads(_decode(part)) for part in (head, payload))
+        if "jti" not in claims:
+            return False
         replayed = claims["jti"] in [seen["jti"] for _, seen in self.seen]
         self.seen.append((header, claims))
         primitive = JWSRegistry.algorithms["Ed25519" if header["alg"] == "EdDSA" else header["alg"]]
@@ -42,7 +45,7 @@ class Assertions:
             signed
             and not replayed
             and claims["iss"] == claims["sub"] == client_id
-            and claims["aud"] == self.audience
+            and claims["aud"] in (self.audience, *self.also)
             and now - 60 < claims["exp"] <= now + 600
         )
 

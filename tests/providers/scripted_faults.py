@@ -54,6 +54,7 @@ class Faults:
     """The switches. Endpoints are `discovery`, `jwks`, `authorize`, `token`, `refresh`, `userinfo`, `revoke`."""
 
     answers: dict[str, Answer] = field(default_factory=dict)  # endpoint -> what it says instead
+    headers: dict[str, str] = field(default_factory=dict)  # of every answer, changed
     delay: dict[str, float] = field(default_factory=dict)  # endpoint -> seconds before it says anything
     discovery: dict[str, Any] = field(default_factory=dict)  # members changed
     callback: dict[str, Any] = field(default_factory=dict)  # parameters changed

@@ -15,6 +15,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -229,7 +230,9 @@ class ScriptedIdp:
             canned = self.faults.answers.get(name)
             if canned is not None:
                 return Response(canned.body, canned.status, dict(canned.headers), canned.content_type)
-            return handler(params, request)
+            response = handler(params, request)
+            response.headers.update({"date": formatdate(self.now(), usegmt=True), **self.faults.headers})
+            return response
 
         return answer
 
