@@ -39,6 +39,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
         *(("secrets", sub) for sub in ("set", "list", "delete")),
         *(("clients", sub) for sub in ("add", "list", "show", "remove", "block", "unblock")),
         *(("keys", sub) for sub in ("list", "rotate")),
+        ("policy", "explain"),
         ("audit", "tail"),
     }
 
@@ -72,6 +73,7 @@ def test_settings_that_cannot_be_used_end_every_command_with_status_2_and_every_
 ) -> None:
     terminal.env |= {"BROKER_ISSUER": "https://auth.example.com/", "BROKER_DCR": "maybe"}
     arguments = {"show": ["x"], "remove": ["x"], "block": ["x"], "unblock": ["x"]} if words[0] == "clients" else {}
+    arguments["explain"] = ["--user", "x", "--client", "x", "--resource", "x"]
     arguments["add"] = ["--name", "x", "--redirect-uri", "https://x.example/cb"]
 
     told = terminal.refused(*words, *arguments.get(words[-1], []), status=2)
