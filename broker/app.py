@@ -29,6 +29,7 @@ from broker.edge import Edge
 from broker.endpoints.authorize import Authorize
 from broker.endpoints.callback import Callback
 from broker.endpoints.consent import Consent
+from broker.endpoints.debug_login import DebugLogin
 from broker.endpoints.discovery import DescribesItself, Discovery
 from broker.endpoints.introspect import Introspect
 from broker.endpoints.jwks import Jwks
@@ -45,6 +46,7 @@ from broker.login.browser import BrowserCookies
 from broker.login.code_issuer import CodeIssuer
 from broker.login.consent_page import ConsentPage
 from broker.login.refusals import Refusals
+from broker.login.returns import Returns
 from broker.login.sessions import Sessions
 from broker.login.sign_in import SignIn
 from broker.metrics import Metrics
@@ -68,6 +70,14 @@ class HttpFactory(Protocol):
 
     def __call__(self, settings: ProviderSettings, *, observe: Callable[[str, float], None]) -> UpstreamHttp:
         """Return a client of its own: time-outs, CA, proxy, failure domain."""
+        ...
+
+
+class HasRoutes(Protocol):
+    """An endpoint."""
+
+    def routes(self) -> list[Route]:
+        """Return its routes, without the issuer's path."""
         ...
 
 
@@ -191,7 +201,7 @@ def create_admin_app(broker: Broker) -> Starlette:
     return _application(broker, routes, bound_to_loopback=broker.core.settings.admin_bind.loopback)
 
 
-def login_endpoints(core: Core) -> tuple[Authorize, Consent, Callback, Logout]:
+def login_endpoints(core: Core) -> tuple[HasRoutes, ...]:
     """Return the endpoints that a browser visits."""
     settings, store, clock, entropy, audit = core.settings, core.store, core.clock, core.entropy, core.audit
     cookies = BrowserCookies(settings)
@@ -206,17 +216,11 @@ def login_endpoints(core: Core) -> tuple[Authorize, Consent, Callback, Logout]:
         entropy=entropy,
         providers=core.upstream.buttons(),
     )
-    codes = CodeIssuer(settings.issuer, store=store, keys=core.keys, clock=clock, entropy=entropy, audit=audit)
-    approvals = Approvals(
-        core.upstream,
-        store=store,
-        sealer=core.sealer,
-        policy=core.policy,
-        codes=codes,
-        audit=audit,
-        time=(clock, entropy),
-    )
+    approvals = approvals_of(core)
+    sign_in = SignIn(settings, store=store, clock=clock, entropy=entropy, audit=audit)
+    returns = Returns(core.upstream, approvals, store=store, cookies=cookies, audit=audit, clock=clock)
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(settings.issuer))
+    debug = debug_login(core, approvals, returns, (sign_in, sessions, core.policy), cookies)
     return (
         Authorize(
             settings,
@@ -237,19 +241,55 @@ def login_endpoints(core: Core) -> tuple[Authorize, Consent, Callback, Logout]:
             refusals=refusals,
         ),
         Callback(
-            core.upstream,
-            store=store,
+            returns,
             approvals=approvals,
-            sign_in=SignIn(settings, store=store, clock=clock, entropy=entropy, audit=audit),
+            sign_in=sign_in,
             page=page,
             refusals=refusals,
-            edge=(cookies, audit, clock),
+            cookies=cookies,
+            debug=debug.finish if debug else None,
         ),
         Logout(origin, store=store, cookies=cookies, pages=core.pages, clock=clock, audit=audit),
+        *([debug] if debug else []),
     )
 
 
-def token_endpoints(core: Core) -> tuple[Token, Introspect, Revoke, Register, Jwks]:
+def approvals_of(core: Core) -> Approvals:
+    """Return what turns an approval into a login at a provider, or into a code."""
+    store, clock, entropy, audit = core.store, core.clock, core.entropy, core.audit
+    return Approvals(
+        core.upstream,
+        store=store,
+        sealer=core.sealer,
+        policy=core.policy,
+        codes=CodeIssuer(core.settings.issuer, store=store, keys=core.keys, clock=clock, entropy=entropy, audit=audit),
+        audit=audit,
+        time=(clock, entropy),
+    )
+
+
+def debug_login(
+    core: Core,
+    approvals: Approvals,
+    returns: Returns,
+    people: tuple[SignIn, Sessions, Policy],
+    cookies: BrowserCookies,
+) -> DebugLogin | None:
+    """Return the debug page where its switch is on (rule G12)."""
+    if not core.settings.debug_login:
+        return None
+    return DebugLogin(
+        core.settings,
+        core.upstream.buttons(),
+        approvals=approvals,
+        returns=returns,
+        people=people,
+        pages=core.pages,
+        edge=(cookies, core.clock, core.entropy),
+    )
+
+
+def token_endpoints(core: Core) -> tuple[HasRoutes, ...]:
     """Return the endpoints that programs call."""
     settings, store, clock, entropy, audit = core.settings, core.store, core.clock, core.entropy, core.audit
     issuer = settings.issuer

@@ -28,6 +28,7 @@ class ClientSource(StrEnum):
     ADDED = "added"  # `mcp-broker clients add`
     METADATA_DOCUMENT = "metadata_document"  # CIMD
     REGISTERED = "registered"  # RFC 7591
+    INTERNAL = "internal"  # the broker itself: a login for no app
 
     @property
     def preregistered(self) -> bool:

@@ -1,36 +1,32 @@
 """GET /callback/{provider}: the identity provider's answer (RFC 6749 section 4.1.2, RFC 9207; rules A2, B1 to B3, B12).
 
-The pending login is consumed before anything else is looked at: a link opened in another browser burns it and asks nobody anything.
+The stored login decides what the answer is for: an app, or the administrator's debug page, whose logins end where they began.
 """
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-import hmac
+from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from broker.audit import Audit, Event
-from broker.clock import Clock
+from broker.login import debugging
 from broker.login import step_up as stepping
-from broker.login.approvals import Approval, Approvals, Upstream
+from broker.login.approvals import Approval, Approvals
 from broker.login.browser import Browser, BrowserCookies
 from broker.login.consent_page import ConsentPage
 from broker.login.refusals import Refusals, Target, Words
+from broker.login.returns import Returns
 from broker.login.sign_in import SignIn
 from broker.login.step_up import NOT_ENOUGH, OTHER_PERSON, StepUpNeeded
-from broker.model import Identity, PendingLogin, Session, StepUp, digest
+from broker.model import Identity, PendingLogin, Session, StepUp
 from broker.oauth import AccessDenied, InvalidRequest, OAuthError, Reason, TemporarilyUnavailable
-from broker.seal import SealBroken
-from broker.store.base import Store
 from broker.web import Params, parse_urlencoded
-from providers.base import Callback as UpstreamCallback
 from providers.base import Fault, UpstreamError
 
-UPSTREAM_TOTAL = 9.5  # seconds for all calls of one login: the person gets a clear page within ten
+DebugFinish = Callable[[Request, Params, PendingLogin], Awaitable[Response]]
 LOST = Words(
     title="This sign-in cannot be finished here",
     what="It was finished already, is older than ten minutes, or was started in another browser.",
@@ -65,23 +61,23 @@ class Callback:
 
     def __init__(
         self,
-        upstream: Upstream,
+        returns: Returns,
         *,
-        store: Store,
         approvals: Approvals,
         sign_in: SignIn,
         page: ConsentPage,
         refusals: Refusals,
-        edge: tuple[BrowserCookies, Audit, Clock],
+        cookies: BrowserCookies,
+        debug: DebugFinish | None,
     ) -> None:
-        """Keep the collaborators."""
-        self._upstream = upstream
-        self._store = store
+        """Keep the collaborators; `debug` finishes debug logins, None where there are none (rule G12)."""
+        self._returns = returns
         self._approvals = approvals
         self._sign_in = sign_in
         self._page = page
         self._refusals = refusals
-        self._cookies, self._audit, self._clock = edge
+        self._cookies = cookies
+        self._debug = debug
 
     def routes(self) -> list[Route]:
         """Return the one route; the provider is a path segment (rule B1)."""
@@ -91,9 +87,11 @@ class Callback:
         """Answer the browser that comes back from the identity provider."""
         try:
             params = parse_urlencoded(request.scope["query_string"])
-            login = await self._consume(request, params)
+            login = await self._returns.consume(request, params)
         except OAuthError as error:
             return self._refusals.page(request, error, target=None, words=LOST)
+        if debugging.is_debug(login):
+            return await self._debugged(request, params, login)
         approval = Approval(
             request_id=login.request_id,
             request=login.request,
@@ -102,43 +100,15 @@ class Callback:
             remember=login.remember,
         )
         try:
-            identity = await self._identify(params, login)
+            identity = await self._sign_in.recognise(login.provider, await self._returns.identify(params, login))
         except UpstreamError as error:
             return await self._failed(request, login, error)
         return await self._finish(request, approval, identity)
 
-    async def _consume(self, request: Request, params: Params) -> PendingLogin:
-        """Return the pending login of this state, this browser and this provider; whatever else happens, it is used up."""
-        if request.method != "GET":  # HEAD has no effect (rule C15)
-            raise InvalidRequest(Reason.LOGIN_UNKNOWN)
-        login = await self._store.finish_login(digest(params.require("state")), now=self._clock.now())
-        if login is None:
-            raise InvalidRequest(Reason.LOGIN_UNKNOWN)
-        cookie = self._cookies.read(request).login
-        if cookie is None or not hmac.compare_digest(digest(cookie), login.cookie_hash):
-            await self._record(login, Reason.LOGIN_COOKIE)
-            raise InvalidRequest(Reason.LOGIN_COOKIE)
-        if login.provider != request.path_params["provider"] or login.provider not in self._upstream.providers:
-            await self._record(login, Reason.PROVIDER_UNKNOWN)
-            raise InvalidRequest(Reason.PROVIDER_UNKNOWN)
-        return login
-
-    async def _identify(self, params: Params, login: PendingLogin) -> Identity:
-        """Let the stored provider redeem the code and verify its answers (rules B1, B2)."""
-        try:
-            verifier = self._approvals.open_verifier(login)
-        except SealBroken:  # the master key changed without the old one in the list
-            raise UpstreamError(Fault.PROTOCOL, "verifier_seal_broken") from None
-        expected = self._approvals.upstream_request(
-            login.request, login.provider, state=params.require("state"), nonce=login.nonce, verifier=verifier
-        )
-        adapter = self._upstream.providers[login.provider]
-        try:
-            async with asyncio.timeout(UPSTREAM_TOTAL):
-                upstream = await adapter.identify(UpstreamCallback(params=params.as_mapping()), expected)
-        except TimeoutError:
-            raise UpstreamError(Fault.TRANSIENT, "timeout") from None
-        return await self._sign_in.recognise(login.provider, upstream)
+    async def _debugged(self, request: Request, params: Params, login: PendingLogin) -> Response:
+        if self._debug is None:  # switched off since it began
+            return self._refusals.page(request, InvalidRequest(Reason.LOGIN_UNKNOWN), target=None, words=LOST)
+        return await self._debug(request, params, login)
 
     async def _finish(self, request: Request, approval: Approval, identity: Identity) -> Response:
         barred = self._approvals.barred(identity)
@@ -180,7 +150,6 @@ class Callback:
 
     async def _failed(self, request: Request, login: PendingLogin, error: UpstreamError) -> Response:
         """Say what failed, in our words only (rule B12)."""
-        await self._record(login, error.reason, fault=error.fault.value)
         target = Target(client=login.client, redirect_uri=login.request.redirect_uri, state=login.request.state)
         words = UPSTREAM_WORDS.get(error.fault, UNTRUSTED)
         if stepping.failed(login.request, error):
@@ -192,17 +161,6 @@ class Callback:
         if error.fault is Fault.DENIED:
             return await self._refusals.answer(request, target, denied, subject=None, words=words)
         return self._refusals.page(request, denied, target=target, words=words, status=400)
-
-    async def _record(self, login: PendingLogin, reason: str, *, fault: str | None = None) -> None:
-        event = self._audit.event(
-            Event.LOGIN_FAILED,
-            client_id=login.client.client_id,
-            resource=login.request.resource,
-            provider=login.provider,
-            reason=str(reason),
-            fault=fault,
-        )
-        await self._store.append_events([event])
 
 
 def _target(approval: Approval) -> Target:

@@ -74,7 +74,7 @@ def test_every_event_that_is_named_exists(event: str) -> None:
 
 
 def test_every_file_that_is_named_exists() -> None:
-    named = set(re.findall(r"(?<![/\w])(?:examples|nginx|systemd)/[\w.-]*\w", README))
+    named = set(re.findall(r"(?:(?<![/\w])|(?<=deploy/))(?:examples|nginx|systemd)/[\w.-]*\w", README))
     assert len(named) > 4
     assert not [n for n in named if not (FOLDER / n).exists()]
     for part in ("examples", "nginx", "systemd"):
