@@ -11,6 +11,7 @@ from pathlib import Path
 from broker.cli.context import REFUSALS, Desk, open_desk, with_master_key
 from broker.clock import Clock, Entropy, SystemClock
 from broker.config import Examined
+from broker.config.providers import is_open
 from broker.config.table import provider_table
 from broker.doctor import configuration, database, issuer, provider, resource, signing
 from broker.doctor.canary import Canary
@@ -27,7 +28,6 @@ from providers.http import UpstreamHttp, open_http
 from providers.registry import build
 
 DISCOVERY = "/.well-known/openid-configuration"
-RESTRICTING_OPTIONS = ("allowed_orgs", "allowed_tenants", "hosted_domains")
 
 
 def examine(
@@ -132,8 +132,12 @@ def _patient(
 
 def _restricted(config: ProviderConfig, kind: ProviderType) -> bool:
     """Tell whether not everybody on the internet can sign in."""
-    options = (config.adapter.options.get(name) for name in RESTRICTING_OPTIONS)
-    return not kind.open_to_anyone or any([config.allowed_domains, config.allowed_groups, *options])
+    options = config.adapter.options
+    return not is_open(
+        kind,
+        {**options, "allowed_domains": config.allowed_domains, "allowed_groups": config.allowed_groups},
+        options,
+    )
 
 
 def _date(http: UpstreamHttp, settings: ProviderSettings) -> Callable[[], Awaitable[str | None]]:

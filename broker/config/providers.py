@@ -54,8 +54,7 @@ def _read(reader: Reader, types: Mapping[str, ProviderType], id_: str, *, loopba
     _require(party, values, derived)
     if issuer is not None:
         reader.derive(party.path("issuer"), issuer, "the other options")
-    restricted = any(values.get(name) for name in _RESTRICTIONS)
-    if _is_open(kind, options) and not values["allow_anyone"] and not restricted:
+    if is_open(kind, values, options) and not values["allow_anyone"]:
         name = variable(party.path("allow_anyone"))
         reader.faults.add_unsafe(
             name,
@@ -112,9 +111,10 @@ def _type(reader: Reader, types: Mapping[str, ProviderType], id_: str) -> Provid
     return None
 
 
-def _is_open(kind: ProviderType, options: Mapping[str, str]) -> bool:
-    """Whether strangers can sign in through a provider with these options."""
-    return kind.open_to_anyone(options) if callable(kind.open_to_anyone) else kind.open_to_anyone
+def is_open(kind: ProviderType, values: Mapping[str, Any], options: Mapping[str, str]) -> bool:
+    """Whether strangers can sign in through a provider with these options, and none of `values` restricts it."""
+    is_public = kind.open_to_anyone(options) if callable(kind.open_to_anyone) else kind.open_to_anyone
+    return is_public and not any(values.get(name) for name in _RESTRICTIONS)
 
 
 def _values(party: _Party, types: Mapping[str, ProviderType]) -> dict[str, Any]:

@@ -79,6 +79,23 @@ def test_github_without_organisations_lets_everybody_in(world: World) -> None:
     assert "BROKER_PROVIDERS__GITHUB__ALLOWED_ORGS" in found["fix"]
 
 
+@pytest.mark.parametrize("tenant", ["common", "organizations"])
+def test_entra_for_everybody_without_a_list_of_tenants_is_found(world: World, tenant: str) -> None:
+    world.env |= {
+        "ENTRA_TENANT": tenant,
+        "ENTRA_CLIENT_ID": "x",
+        "ENTRA_CLIENT_SECRET": SECRET,
+        **unreachable("BROKER_PROVIDERS__ENTRA__"),
+    }
+
+    found = world.finding("entra: who may sign in")
+
+    assert found["status"] == "WARN"
+    assert "BROKER_PROVIDERS__ENTRA__ALLOWED_TENANTS" in found["fix"]
+    world.env["BROKER_PROVIDERS__ENTRA__ALLOWED_TENANTS"] = "00000000-1111-2222-3333-444444444444"
+    assert not [f for f in world.examine() if f["name"] == "entra: who may sign in" and f["status"] != "OK"]
+
+
 def test_a_rule_over_what_the_provider_never_gives_is_found(world: World) -> None:
     """GitHub has no authentication context: such a rule never holds."""
     rule = {"name": "strong", "provider": "github", "acr": "mfa"}
