@@ -57,6 +57,10 @@ class Upstream:
         """Return the redirect URI registered at that provider: one path each (rule B1)."""
         return self.settings.url(f"/callback/{provider}")
 
+    def states_age(self, provider: str) -> bool:
+        """Tell whether a provider can be asked how old a sign-in may be; from any other, `max_age` would only bring a failure."""
+        return any("auth_time" in p.gives for p in self.settings.providers if p.id == provider)
+
     def buttons(self) -> tuple[ProviderButton, ...]:
         """Return the ways to sign in, as the consent page shows them."""
         return tuple(
@@ -142,7 +146,7 @@ class Approvals:
             code_verifier=verifier,
             login_hint=request.login_hint,
             prompt=stepping.prompt(request),
-            max_age=stepping.max_age(request),
+            max_age=stepping.max_age(request) if self._upstream.states_age(provider) else None,
             acr_values=request.step_up.acr_values if request.step_up else self._asked_at_once(request, provider),
         )
 

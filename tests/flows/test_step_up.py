@@ -416,3 +416,20 @@ async def test_a_shorter_page_is_not_shown_where_a_sign_in_is_due(tmp_path: Path
         page = await browser.authorize()
         assert "asks for access to Files again" not in page.text
         assert ("provider", "corp") in buttons(page)
+
+
+async def test_an_app_that_asks_for_an_age_is_not_locked_out_where_nobody_states_one(tmp_path: Path):
+    """Security rule C17: `max_age` is honoured where the provider can state an age, and ignored where it cannot."""
+    async with demanding(tmp_path, provider={"gives": ATTRIBUTES - {"auth_time"}}) as (broker, idp):
+        assert query_of(await sign_in(broker.browser(), max_age="300"))["code"]
+        assert idp.asked("max_age") == [None]
+    async with demanding(tmp_path) as (broker, idp):
+        assert query_of(await sign_in(broker.browser(), max_age="300"))["code"]
+        assert idp.asked("max_age") == ["300"]
+
+
+async def test_the_stricter_age_of_the_apps_and_ours_is_asked(tmp_path: Path):
+    async with demanding(tmp_path, max_login_age=300) as (broker, idp):
+        idp.signed_in_at = broker.clock.now() - 400
+        assert query_of(await sign_in(broker.browser(), max_age="1000"))["code"]
+        assert idp.asked("max_age") == ["1000", "300"]
