@@ -8,6 +8,7 @@ from typing import Any
 from tests.load.figures import Summary, Target, cost_ratio, rate_ratio, summarise
 from tests.load.plan import LIMIT, OURS, Compared, Plan
 
+WAITED = 0.8  # of a core
 HEAD = ("operation", "ours/s", "CPU us", "against", "theirs/s", "CPU us", "ratio", "by CPU", "target", "met")
 
 
@@ -28,16 +29,9 @@ class Line:
         """Whether the target is reached by the ratio of rates."""
         return "" if self.target is None else self.target.verdict(self.ratio)
 
-    def remarks(self) -> list[str]:
-        """Say where the figures need a word."""
-        said = []
-        for name, summary in (("ours", self.ours), (self.peer, self.theirs)):
-            busy = f"{summary.server_busy:.0%} of its core, generator {summary.client_busy:.0%}"
-            if summary.generator_bound:
-                said.append(f"{self.operation}, {name}: the generator was the limit (server {busy})")
-            elif summary.server_busy < 0.8:
-                said.append(f"{self.operation}, {name}: server {busy}; it waited (disk, or other work on the machine)")
-        return said
+    def sides(self) -> tuple[tuple[str, Summary], tuple[str, Summary]]:
+        """Return both cells with their names."""
+        return (f"{self.operation}: ours", self.ours), (f"{self.operation}: {self.peer}", self.theirs)
 
     def row(self) -> tuple[str, ...]:
         """Return the cells of the table."""
@@ -154,6 +148,22 @@ def text(compared: list[Line], figures: list[Figure], notes: list[str]) -> str:
     if figures:
         head = ("figure", "value", "unit", "target", "met", "note")
         parts.append(table([head, *(figure.row() for figure in figures)], right={1}))
-    remarks = dict.fromkeys(remark for line in compared for remark in line.remarks())
-    parts.append("\n".join(f"- {note}" for note in (*notes, *remarks)))
+    parts.append("\n".join(f"- {note}" for note in (*notes, *_remarks(compared))))
     return "\n\n".join(part for part in parts if part)
+
+
+def _remarks(compared: list[Line]) -> list[str]:
+    """Say which cells need a word: where the generator was the limit, and where the server waited."""
+    cells = {name: summary for line in compared for name, summary in line.sides()}
+    said = [
+        f"the generator was the limit in {name}: the server was busy for {summary.server_busy:.0%}, the generator for "
+        f"{summary.client_busy:.0%}; the server can do more"
+        for name, summary in cells.items()
+        if summary.generator_bound
+    ]
+    waited = [f"{name} {summary.server_busy:.0%}" for name, summary in cells.items() if summary.server_busy < WAITED]
+    if waited:
+        said.append(
+            f"servers that waited, for the disk or their turn on their core, and how busy they were: {', '.join(waited)}"
+        )
+    return said

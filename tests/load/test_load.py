@@ -12,7 +12,7 @@ import pytest
 from tests.load.drive import Operation, measure, repeat
 from tests.load.figures import Sample, Target, cost_ratio, grown, rate_ratio, summarise
 from tests.load.machine import cpu_seconds, resident
-from tests.load.report import table
+from tests.load.report import Figure, Line, table, text
 from tests.load.wire import Connection, WrongAnswer
 
 GOOD = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"active":true}'
@@ -217,3 +217,28 @@ async def test_a_round_without_one_operation_is_an_error():
 
     with pytest.raises(WrongAnswer, match="not one operation"):
         await measure(Operation(step), pid=os.getpid(), workers=WORKERS, seconds=1)
+
+
+def test_a_report_says_where_the_generator_was_the_limit_and_where_a_server_waited():
+    idle, busy = sample(1000, 0.0005, client_busy=0.97), sample(1000, 0.00095)
+    line = Line(
+        operation="refresh",
+        peer="raw",
+        ours=summarise([busy]),
+        theirs=summarise([idle]),
+        ratio=1.0,
+        by_cpu=0.53,
+        target=Target(0.6, 0.8),
+    )
+    report = text([line], [], ["a note"])
+    assert line.met == "aim"
+    assert "the generator was the limit in refresh: raw" in report
+    assert "how busy they were: refresh: raw 50%" in report
+    assert "refresh: ours 95%" not in report
+    assert report.splitlines()[1].split()[:3] == ["refresh", "1,000", "950"]
+
+
+def test_what_was_not_measured_says_why_and_meets_nothing():
+    figure = Figure(name="slow disk", value=None, unit="ratio", target=Target(5), note="needs a C compiler (cc)")
+    assert (figure.met, figure.as_json()["value"]) == ("", None)
+    assert "not measured" in text([], [figure], [])
