@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pty
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +38,25 @@ def test_the_text_numbers_the_findings_and_counts_them(world: World) -> None:
     assert lines[-1].startswith(f"{len(numbered)} checks: ")
     assert lines[-1].endswith("1 FAIL.")
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(("settings", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_a_terminal_sees_colour_unless_it_wants_none(world: World, settings: dict[str, str], coloured: bool) -> None:  # noqa: FBT001 - a table
+    """https://no-color.org; the words are the same."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, **world.env, **settings, "TERM": "xterm"}
+    command = [sys.executable, "-m", "broker.cli", "doctor"]
+    repository = Path(__file__).parents[3]
+    done = subprocess.run(
+        command, env={**environment, "PYTHONPATH": str(repository)}, stdout=theirs, timeout=60, check=False
+    )
+    os.close(theirs)
+    written = os.read(ours, 65536).decode()
+    os.close(ours)
+
+    assert done.returncode == 0
+    assert ("\x1b[" in written) is coloured
+    assert "WARN" in written
 
 
 def test_what_a_server_says_cannot_steer_the_terminal(world: World) -> None:
