@@ -9,7 +9,7 @@ from broker.policy import requirement, sign_in, step_up
 from broker.policy.attributes import facts_of
 from broker.policy.decision import NO_MATCH, REQUIRED, SIGN_IN, AccessRequest, Decision, refusal
 from broker.policy.explain import Explanation, explain
-from broker.policy.ruleset import Outcome, compile_rules, evaluate
+from broker.policy.ruleset import Outcome, RuleSet, compile_rules, evaluate
 from broker.settings import PolicyRule, ProviderConfig, Settings
 
 
@@ -43,7 +43,15 @@ class Policy:
 
     def decide(self, request: AccessRequest) -> Decision:
         """Decide one request: the union of the matching `allow` rules, less what matching `deny` rules take away."""
+        return self._decide(request, self._rules)
+
+    def explain(self, request: AccessRequest) -> Explanation:
+        """Return the decision with everything that led to it, and what would change it."""
         rules, config = self._rules, self._providers.get(request.identity.provider)
+        return explain(request, self._decide(request, rules), rules, config)
+
+    def _decide(self, request: AccessRequest, rules: RuleSet) -> Decision:
+        config = self._providers.get(request.identity.provider)
         refused = sign_in.barred(request.identity, config)
         if refused is not None or config is None:
             return refusal(SIGN_IN, refused or "")
@@ -64,11 +72,6 @@ class Policy:
             reason="permitted",
             step_up=better,
         )
-
-    def explain(self, request: AccessRequest) -> Explanation:
-        """Return the decision with everything that led to it, and what would change it."""
-        config = self._providers.get(request.identity.provider)
-        return explain(request, self.decide(request), self._rules, config)
 
 
 def _why_nothing(request: AccessRequest, outcome: Outcome, demands: list[str], *, any_rules: bool) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from broker.model import Requirement
 from broker.settings import PolicyRule, ProviderConfig
-from providers.base import ATTRIBUTES
+from providers.base import ATTRIBUTES, Fault, UpstreamError, UpstreamRequest
 from tests.broker.harness import FILES, IDP, BrokerUnderTest, Browser, Form, query_of, running
 from tests.broker.token_house import decoded
 from tests.providers.scripted_faults import ABSENT, DOWN
@@ -433,3 +433,31 @@ async def test_the_stricter_age_of_the_apps_and_ours_is_asked(tmp_path: Path):
         idp.signed_in_at = broker.clock.now() - 400
         assert query_of(await sign_in(broker.browser(), max_age="1000"))["code"]
         assert idp.asked("max_age") == ["1000", "300"]
+
+
+class Unreachable:
+    """An adapter whose provider cannot even be asked where to send the browser, from the second time on."""
+
+    def __init__(self, adapter: Any) -> None:
+        self.identify, self.authorization_url = adapter.identify, self._once
+        self._authorization_url = adapter.authorization_url
+        self._asked = 0
+
+    async def _once(self, request: UpstreamRequest) -> str:
+        self._asked += 1
+        if self._asked > 1:
+            raise UpstreamError(Fault.TRANSIENT, "unreachable")
+        return str(await self._authorization_url(request))
+
+
+async def test_a_provider_that_cannot_be_asked_again_is_a_page(tmp_path: Path):
+    """Faults survived: an IdP down is a clear page; the session that there is stays."""
+    async with demanding(tmp_path, "gold") as (broker, idp):
+        broker.oracle.outage, idp.honours = True, ()
+        providers: Any = broker.broker.core.upstream.providers
+        providers["corp"] = Unreachable(providers["corp"])
+        browser = broker.browser()
+        page = await sign_in(browser)
+        assert page.status_code == 503
+        assert "The sign-in service does not answer" in page.text
+        assert "__Host-broker-session" in browser.http.cookies
