@@ -16,13 +16,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
@@ -110,12 +104,12 @@ def _certificate(pem: bytes, private: Private) -> x509.Certificate:
 
 
 def _imported(private: Private) -> tuple[RSAKey | ECKey | OKPKey, str | None]:
-    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    """Return the key as the signing library has it, with its algorithm; not by PEM again, whose checks take a tenth of a second."""
     if isinstance(private, rsa.RSAPrivateKey):
-        return RSAKey.import_key(pem), None
+        return RSAKey(private, private), None
     if isinstance(private, ec.EllipticCurvePrivateKey):
-        return ECKey.import_key(pem), _BY_CURVE[private.curve.name]
-    return OKPKey.import_key(pem), "EdDSA"
+        return ECKey(private, private), _BY_CURVE[private.curve.name]
+    return OKPKey(private, private), "EdDSA"
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

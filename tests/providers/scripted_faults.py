@@ -30,6 +30,7 @@ class Answer:
     body: bytes = b""
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    delay: float = 0  # seconds before it comes
 
 
 def error(status: int, code: str, *, text: str = "upstream words") -> Answer:
