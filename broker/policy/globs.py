@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
-def any_match(patterns: Iterable[str], values: Iterable[str]) -> bool:
+class Globs:
+    """Patterns that are asked often: plain names by one look-up, the others only of what begins as they do."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        """Sort the patterns."""
+        given = tuple(patterns)
+        self._names = frozenset(pattern for pattern in given if "*" not in pattern)
+        self._patterns = tuple((pattern.partition("*")[0], pattern) for pattern in given if "*" in pattern)
+
+    def any_match(self, values: Collection[str]) -> bool:
+        """Tell whether one of the values is what one of the patterns describes."""
+        if not self._names.isdisjoint(values):
+            return True
+        return any(
+            value.startswith(begin) and match(pattern, value) for begin, pattern in self._patterns for value in values
+        )
+
+
+def any_match(patterns: Iterable[str], values: Collection[str]) -> bool:
     """Tell whether one of the values is what one of the patterns describes."""
-    held = tuple(values)
-    return any(match(pattern, value) for pattern in patterns for value in held)
+    return Globs(patterns).any_match(values)
 
 
 def match(pattern: str, value: str) -> bool:

@@ -13,7 +13,8 @@ from broker.policy.attributes import Facts, Known, domain_of
 from broker.settings import PolicyRule
 
 Reading = Callable[[Facts], Known]
-Comparison = Callable[[tuple[str, ...], tuple[str, ...]], bool]
+Wanted = tuple[str, ...]
+Comparison = Callable[[tuple[str, ...]], bool]  # of what a person has
 OUR_SUBJECT = "u_"
 
 
@@ -47,8 +48,10 @@ def matcher(rule: PolicyRule) -> Matcher:
     """Return a rule with the conditions that it names."""
     deny = rule.effect == "deny"
     found = [
-        _condition(name, wanted, _domain_as_claimed if deny and name == "domain" else read, compare, deny=deny)
-        for name, (read, compare) in _ATTRIBUTES.items()
+        _condition(
+            name, wanted, _domain_as_claimed if deny and name == "domain" else read, comparing(wanted), deny=deny
+        )
+        for name, (read, comparing) in _ATTRIBUTES.items()
         if (wanted := getattr(rule, name))
     ]
     if rule.user:
@@ -59,10 +62,10 @@ def matcher(rule: PolicyRule) -> Matcher:
     return Matcher(rule, tuple(found))
 
 
-def _condition(name: str, wanted: tuple[str, ...], read: Reading, compare: Comparison, *, deny: bool) -> Condition:
+def _condition(name: str, wanted: Wanted, read: Reading, is_met: Comparison, *, deny: bool) -> Condition:
     def holds(facts: Facts) -> bool:
         have = read(facts)
-        return deny if have is None else compare(wanted, have)
+        return deny if have is None else is_met(have)
 
     return Condition(name, wanted, read, holds)
 
@@ -119,23 +122,28 @@ def _domain_as_claimed(facts: Facts) -> Known:
     return None if domain is None else (domain,)
 
 
-def _equal(wanted: tuple[str, ...], have: tuple[str, ...]) -> bool:
-    return not set(wanted).isdisjoint(have)
+def _equal(wanted: Wanted) -> Comparison:
+    values = frozenset(wanted)
+    return lambda have: not values.isdisjoint(have)
 
 
-def _equal_lowered(wanted: tuple[str, ...], have: tuple[str, ...]) -> bool:
-    return _equal(tuple(value.lower() for value in wanted), have)
+def _equal_lowered(wanted: Wanted) -> Comparison:
+    return _equal(tuple(value.lower() for value in wanted))
 
 
-_ATTRIBUTES: Mapping[str, tuple[Reading, Comparison]] = {
+def _like(wanted: Wanted) -> Comparison:
+    return globs.Globs(wanted).any_match
+
+
+_ATTRIBUTES: Mapping[str, tuple[Reading, Callable[[Wanted], Comparison]]] = {
     "resource": (lambda facts: facts.resource, _equal),
     "provider": (lambda facts: (facts.provider,), _equal),
     "client": (lambda facts: (facts.client,), _equal),
     "domain": (_domain, _equal_lowered),
-    "tenant": (lambda facts: facts.tenant, globs.any_match),
-    "organization": (lambda facts: facts.organization, globs.any_match),
-    "group": (lambda facts: facts.group, globs.any_match),
-    "role": (lambda facts: facts.role, globs.any_match),
+    "tenant": (lambda facts: facts.tenant, _like),
+    "organization": (lambda facts: facts.organization, _like),
+    "group": (lambda facts: facts.group, _like),
+    "role": (lambda facts: facts.role, _like),
     "acr": (lambda facts: None if facts.acr is None else (facts.acr,), _equal),
     "amr": (lambda facts: facts.amr, _equal),
 }
