@@ -1,4 +1,4 @@
-"""`mcp-broker keys`: the signing keys, and making new ones before their time."""
+"""`mcp-broker keys`: the signing keys, making new ones before their time, and moving them to a new master key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from broker.cli.context import (
 from broker.model import SigningKey
 from broker.protocol.key_ring import state
 
-app = new_group("Signing keys: list them, or make new ones before their time.")
+app = new_group("Signing keys: list them, make new ones before their time, or seal them under a new master key.")
 
 
 @app.command("list", epilog="Example: mcp-broker keys list --json")
@@ -58,6 +58,25 @@ def rotate(
         return _described(made, desk.clock.now())
 
     _print(at_desk(settings, work), as_json=as_json)
+
+
+@app.command(epilog="Example: BROKER_MASTER_KEY=new,old mcp-broker keys reseal")
+def reseal(*, config_file: ConfigFile = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Seal every key under the first master key, once every process runs with it; say when the older ones may go."""
+    from broker.login.browser import LOGIN_LIFE  # noqa: PLC0415 - imports the web framework
+
+    async def work(desk: Desk) -> tuple[int, int]:
+        keys = await desk.keys()
+        return await keys.reseal(), desk.clock.now() + LOGIN_LIFE
+
+    moved, free_at = at_desk(settings_from(config_file, overrides), work)
+    if as_json:
+        print_json({"moved": moved, "older_may_go_at": free_at})
+        return
+    typer.echo(f"{moved} keys were moved; every key is sealed under the first master key now.")
+    typer.echo(
+        f"Older master keys may leave the list at {_time(free_at)}, when every login that began under them is over."
+    )
 
 
 def _described(keys: list[SigningKey], now: int) -> list[dict[str, Any]]:

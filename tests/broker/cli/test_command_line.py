@@ -38,7 +38,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
         *(("config", sub) for sub in ("show", "validate", "schema")),
         *(("secrets", sub) for sub in ("set", "list", "delete")),
         *(("clients", sub) for sub in ("add", "list", "show", "remove", "block", "unblock")),
-        *(("keys", sub) for sub in ("list", "rotate")),
+        *(("keys", sub) for sub in ("list", "rotate", "reseal")),
         ("policy", "explain"),
         ("audit", "tail"),
     }

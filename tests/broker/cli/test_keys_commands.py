@@ -1,4 +1,4 @@
-"""`mcp-broker keys list | rotate` (architecture, sections 5 and 8)."""
+"""`mcp-broker keys list | rotate | reseal` (architecture, sections 5 and 8)."""
 
 from __future__ import annotations
 
@@ -78,3 +78,37 @@ def test_a_master_key_file_that_holds_none_or_cannot_be_read_is_a_sentence(termi
     Path("broker.db.key").unlink()
     Path("broker.db.key").mkdir()
     assert "can be neither read nor made" in terminal.refused("keys", "rotate")
+
+
+OLD, NEW = "A" * 43, "BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+
+def test_reseal_moves_every_key_so_that_the_old_master_key_may_go(terminal: Terminal) -> None:
+    """Architecture, section 8: afterwards the new one alone opens everything, and no key has changed."""
+    terminal.env["BROKER_MASTER_KEY"] = OLD
+    before = terminal.json("keys", "rotate") and terminal.json("keys", "list")
+    terminal.env["BROKER_MASTER_KEY"] = f"{NEW},{OLD}"
+
+    moved = terminal.json("keys", "reseal")
+    again = terminal.ok("keys", "reseal")
+
+    assert moved["moved"] == len(before) + 1, "the key of refresh tokens too"
+    assert moved["older_may_go_at"] > before[0]["created_at"] + 599
+    assert "0 keys were moved" in again
+    assert "may leave the list at" in again
+    terminal.env["BROKER_MASTER_KEY"] = NEW
+    assert terminal.json("keys", "list") == before
+    assert terminal.ok("keys", "rotate")
+    terminal.env["BROKER_MASTER_KEY"] = OLD
+    assert "BROKER_MASTER_KEY" in terminal.refused("keys", "rotate")
+
+
+def test_reseal_without_the_old_master_key_changes_nothing(terminal: Terminal) -> None:
+    """Security rule G11."""
+    terminal.env["BROKER_MASTER_KEY"] = OLD
+    terminal.ok("keys", "rotate")
+    terminal.env["BROKER_MASTER_KEY"] = NEW
+
+    assert "BROKER_MASTER_KEY" in terminal.refused("keys", "reseal")
+    terminal.env["BROKER_MASTER_KEY"] = OLD
+    assert terminal.ok("keys", "rotate")
