@@ -71,7 +71,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, checks: list[Check]) 
     try:
         desk = await stack.enter_async_context(open_desk(settings))
     except REFUSALS as fault:
-        checks.append(database.unavailable(str(fault)))
+        checks.append(database.unavailable(str(fault), url))
         return None
     kind = "The SQLite file" if isinstance(parse(url), SqliteUrl) else "PostgreSQL"
     checks += [ok(database.STORE, f"{kind} answers"), database.clock(desk.clock.offset)]

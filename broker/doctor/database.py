@@ -27,9 +27,9 @@ async def schema(url: str) -> list[Check]:
         async with asyncio.timeout(PATIENCE):
             old = await asyncio.to_thread(_pending, url)
     except TimeoutError:
-        return [unavailable(f"it did not answer within {PATIENCE:.0f} seconds")]
+        return [unavailable(f"it did not answer within {PATIENCE:.0f} seconds", url)]
     except (StoreUnavailable, StoreMisconfigured) as error:
-        return [unavailable(str(error))]
+        return [unavailable(str(error), url)]
     if not old:
         return [ok(SCHEMA, "It is what this version needs")]
     if isinstance(place, SqliteUrl):

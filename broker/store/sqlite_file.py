@@ -33,6 +33,8 @@ def make_private(path: Path) -> None:
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE)
     except FileExistsError:
+        if path.is_dir():  # /tmp without its execute bits would be of no use to anybody
+            raise StoreUnavailable(f"cannot make the database {path}: it is a directory") from None
         for suffix in ("", "-wal", "-shm"):
             _take(Path(f"{path}{suffix}"))
     except OSError as error:

@@ -53,6 +53,17 @@ def test_a_database_that_is_down_is_found(world: World) -> None:
     assert "BROKER_DATABASE_URL" in found["fix"]
 
 
+def test_a_folder_in_place_of_the_file_is_found_and_left_as_it_is(world: World) -> None:
+    folder = world.folder / "data"
+    folder.mkdir(mode=0o755)
+    world.env["BROKER_DATABASE_URL"] = f"sqlite:///{folder}"
+
+    found = world.finding("database")
+
+    assert (found["status"], "names a file" in found["fix"]) == ("FAIL", True)
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
 def test_a_database_that_nobody_migrated_is_found(world: World, postgres: PostgresServer) -> None:
     world.env |= {"BROKER_DATABASE_URL": postgres.empty_database(), "BROKER_MASTER_KEY": MASTER_KEY}
 

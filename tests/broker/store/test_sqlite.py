@@ -106,6 +106,14 @@ async def test_a_file_that_others_could_read_is_taken_from_them(files: Keeper, p
     assert mode(path) == 0o600
 
 
+async def test_a_folder_in_place_of_the_file_keeps_its_mode(files: Keeper, path: Path):
+    """A mistyped URL must not take a folder such as /tmp from everybody."""
+    path.mkdir(mode=0o755)
+    with pytest.raises(StoreUnavailable, match="is a directory"):
+        await files.open()
+    assert mode(path) == 0o755
+
+
 async def test_commits_survive_a_power_cut(path: Path):
     """Architecture section 5: a write-ahead log, and `synchronous = full` (2)."""
     with closing(connect_writer(path)) as connection:
