@@ -24,11 +24,12 @@ from providers.base import (
 from providers.console import Console
 from providers.http import open_http
 from providers.oidc import OpenIdProvider
-from providers.registry import build
+from providers.registry import build, provider_types
 from tests.providers.kinds import KINDS
 from tests.providers.scripted_idp import Person, ScriptedIdp
 
 START = 1_800_000_000
+TYPES = provider_types([])  # looked up once: reading every installed package takes longer than a test
 REDIRECT_URI = "https://broker.example.test/callback/idp"
 
 
@@ -118,7 +119,7 @@ async def open_case(kind: str, *, idp: dict[str, Any] | None = None, **changes: 
         observed.append((operation, seconds))
 
     async with open_http(settings, transport=scripted.transport, observe=observe) as http:
-        provider = build(settings, http, clock.now)
+        provider = build(settings, http, clock.now, TYPES)
         yield Case(kind, scripted, clock, settings, provider, observed)
 
 

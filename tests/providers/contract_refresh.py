@@ -161,6 +161,14 @@ async def test_a_refreshed_id_token_may_repeat_the_nonce(case: Case) -> None:
     assert (await case.refresh(after)).subject == "u-alice"
 
 
+async def test_a_kept_id_token_that_cannot_be_read_any_more_costs_nothing(case: Case) -> None:
+    """It only says which nonce the sign-in had."""
+    before = await case.sign_in()
+    assert before.tokens is not None
+    kept = dataclasses.replace(before, tokens=dataclasses.replace(before.tokens, id_token="not.a.token"))
+    assert (await case.refresh(kept)).subject == "u-alice"
+
+
 async def test_userinfo_about_somebody_else_ends_the_grant(case: Case) -> None:
     """Security rule B6."""
     before = await case.sign_in()

@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from providers import google
-from providers.base import Diagnoses, Groups, ProviderSettings, Verdict
+from providers.base import Diagnoses, Groups, ProviderSettings, ProviderSettingsError, Verdict
+from providers.http import UpstreamHttp
 from tests.providers import scripted_faults as faulty
 from tests.providers.case import REDIRECT_URI, Case, Clock, open_case
 from tests.providers.pem import pem
@@ -205,6 +207,13 @@ async def test_a_slow_directory_has_half_of_the_time_limit(tmp_path: Path) -> No
     async with directory_case(tmp_path, delegated=True, timeout=0.4) as (case, directory):
         directory.answers["token"] = Answer(200, delay=30)
         assert (await case.sign_in()).groups == Groups.unknown("groups_unavailable")
+
+
+async def test_a_key_file_that_goes_away_between_the_checks_is_named(tmp_path: Path) -> None:
+    """The administrator reads which setting, not a traceback."""
+    given = settings({"service_account_file": str(tmp_path / "gone.json")})
+    with pytest.raises(ProviderSettingsError, match="provider google: SERVICE_ACCOUNT_FILE cannot be used"):
+        google.group_source(given, UpstreamHttp(httpx2.AsyncClient(), timeout=1.0), lambda: 0)
 
 
 async def check(case: Case) -> tuple[Verdict, str]:
