@@ -39,12 +39,14 @@ async def schema(url: str) -> list[Check]:
     return [fail(SCHEMA, "The database's schema is older than this version needs, or not made yet", fix)]
 
 
-def unavailable(why: str) -> Check:
-    """Return that the database does not answer; `why` is the store's own sentence."""
-    fix = (
-        "Look at BROKER_DATABASE_URL: host, port, name, user and password; and whether this machine may connect there."
-    )
-    return fail(STORE, why.removeprefix("the database ").strip().replace("\n", " ")[:300], fix)
+def unavailable(why: str, url: str) -> Check:
+    """Return that the database does not answer; `why` is the store's own sentence. The URL is never repeated."""
+    if isinstance(parse(url), SqliteUrl):
+        where = "it names a file, in a folder that exists and belongs to the service."
+    else:
+        where = "host, port, name, user and password; and whether this machine may connect there."
+    words = why.removeprefix("the database ").strip().replace("\n", " ")[:300]
+    return fail(STORE, words, f"Look at BROKER_DATABASE_URL: {where}")
 
 
 def clock(offset: float) -> Check:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from broker.store.base import StoreLocked, StoreMisconfigured, StoreUnavailable
-from broker.store.sqlite_file import connect_writer, require_sqlite, unavailable
+from broker.store.sqlite_file import connect_writer, make_private, require_sqlite, unavailable
 from tests.broker.records import NOW
 from tests.broker.store.keeper import Keeper, event, give_grant, race, stored
 from tests.broker.store.test_contract_life import ROOT
@@ -106,11 +106,11 @@ async def test_a_file_that_others_could_read_is_taken_from_them(files: Keeper, p
     assert mode(path) == 0o600
 
 
-async def test_a_folder_in_place_of_the_file_keeps_its_mode(files: Keeper, path: Path):
+def test_a_folder_in_place_of_the_file_keeps_its_mode(path: Path):
     """A mistyped URL must not take a folder such as /tmp from everybody."""
     path.mkdir(mode=0o755)
     with pytest.raises(StoreUnavailable, match="is a directory"):
-        await files.open()
+        make_private(path)
     assert mode(path) == 0o755
 
 
