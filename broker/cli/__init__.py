@@ -11,7 +11,10 @@ from broker.cli import audit, clients, config, doctor, keys, migrate, policy, se
 from broker.cli.context import UNUSABLE, ConfigFile, Overrides, known_types, new_group, read_again, sources, stop
 from broker.config import SettingsError, examine
 
-app = new_group("An OAuth 2.1 authorization server for MCP servers: sign-in stays with your identity provider.")
+app = new_group(
+    "An OAuth 2.1 authorization server for MCP servers: sign-in stays with your identity provider.",
+    example="BROKER_ISSUER=https://auth.example.com mcp-broker config validate",
+)
 app.add_typer(config.app, name="config")
 app.add_typer(secrets.app, name="secrets")
 app.add_typer(clients.app, name="clients")
@@ -41,6 +44,24 @@ def demo(*, once: Annotated[bool, typer.Option("--once", help="Exit after the ru
     from broker.cli.demo import run  # noqa: PLC0415 - imports the whole broker
 
     raise typer.Exit(run(once))
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - slow, and rarely asked
+
+        typer.echo(version("mcp-federation-broker"))
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """An OAuth 2.1 authorization server for MCP servers: sign-in stays with your identity provider."""
 
 
 def main() -> None:

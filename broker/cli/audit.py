@@ -16,7 +16,7 @@ from broker.config.faults import nearest
 if TYPE_CHECKING:
     from broker.store.base import StoredEvent
 
-app = new_group("The audit trail.")
+app = new_group("The audit trail.", example="mcp-broker audit tail --follow")
 POLL = 0.5  # seconds between looks for new events
 BATCH = 500
 

@@ -24,7 +24,7 @@ from broker.oauth import GRANT_AUTHORIZATION_CODE, GRANT_TYPES, InvalidRedirectU
 from broker.protocol.redirect_uri import check
 from broker.settings import Settings
 
-app = new_group("Clients: add one, look at them, remove or block one.")
+app = new_group("Clients: add one, look at them, remove or block one.", example="mcp-broker clients list --json")
 ClientId = Annotated[str, typer.Argument(metavar="CLIENT_ID", help="A client id; for `block` also a document's URL.")]
 MAX_NAME = 120  # characters on a consent page
 

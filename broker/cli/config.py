@@ -20,7 +20,9 @@ from broker.cli.context import (
 from broker.config import SettingsError
 from broker.config.schema import schema as schema_of
 
-app = new_group("The settings: what they are, whether they are good, and their schema.")
+app = new_group(
+    "The settings: what they are, whether they are good, and their schema.", example="mcp-broker config validate"
+)
 
 
 @app.command(epilog="Example: mcp-broker config show --config broker.toml --set log_level=debug")

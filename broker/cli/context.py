@@ -46,10 +46,11 @@ Overrides = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def new_group(words: str) -> typer.Typer:
+def new_group(words: str, example: str) -> typer.Typer:
     """Return a command or command group whose help is plain text and whose faults are not dressed up."""
     return typer.Typer(
         help=words,
+        epilog=f"Example: {example}",
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode=None,

@@ -21,7 +21,10 @@ from broker.cli.context import (
 from broker.model import SigningKey
 from broker.protocol.key_ring import state
 
-app = new_group("Signing keys: list them, make new ones before their time, or seal them under a new master key.")
+app = new_group(
+    "Signing keys: list them, make new ones before their time, or seal them under a new master key.",
+    example="mcp-broker keys list",
+)
 
 
 @app.command("list", epilog="Example: mcp-broker keys list --json")

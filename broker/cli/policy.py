@@ -36,7 +36,10 @@ from broker.settings import Settings
 
 EXAMPLE = "Example: mcp-broker policy explain --user alice@example.com --client inspector --resource files --scope files:write"
 NOBODY = "nobody known"  # stands for the subjects of somebody who never signed in
-app = new_group("Who gets what, and why.")
+app = new_group(
+    "Who gets what, and why.",
+    example="mcp-broker policy explain --user alice@example.com --client notebook --resource files",
+)
 
 
 @app.callback()

@@ -24,7 +24,10 @@ from broker.cli.context import (
 )
 from broker.secret_source import SecretUnavailable, delete_entry, find_entry, split_entry, store_entry
 
-app = new_group("Secrets in this machine's keyring, for settings such as keyring:service/name.")
+app = new_group(
+    "Secrets in this machine's keyring, for settings such as keyring:service/name.",
+    example="mcp-broker secrets set corp/client-secret",
+)
 Entry = Annotated[str, typer.Argument(metavar="SERVICE/NAME", help="The entry, as in keyring:SERVICE/NAME.")]
 INDEX = ("mcp-broker", "index of entries")
 _REFERENCE = re.compile(r"keyring:([^\s,\"']+/[^\s,\"']+)")
