@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -126,7 +127,7 @@ class Audit:
     def emit(self, events: Sequence[AuditEvent]) -> None:
         """Log events that are stored; the store calls this after its commit."""
         for event in events:
-            self._line("info", event.name, as_line(event))
+            self._write_line("info", event.name, as_line(event))  # whatever the level: the trail is not chatter
             for listener in self._listeners:
                 listener(event)
 
@@ -140,12 +141,12 @@ class Audit:
                 "request_id": request_id.get() or None,
                 **fields,
             }
-            self._line(level, name, json.dumps({k: clean(v) for k, v in body.items() if v is not None}))
+            self._write_line(level, name, json.dumps({k: clean(v) for k, v in body.items() if v is not None}))
 
-    def _line(self, level: str, name: str, line: str) -> None:
-        if LEVELS[level] < self._level:
-            return
+    def _write_line(self, level: str, name: str, line: str) -> None:
         if self._text:
-            pairs = {k: v for k, v in json.loads(line).items() if k not in ("event", "level", "at")}
-            line = " ".join([level.upper(), name, *(f"{k}={json.dumps(v)}" for k, v in pairs.items())])
+            fields = json.loads(line)
+            at = datetime.fromtimestamp(fields.pop("at"), UTC).isoformat()
+            pairs = (f"{k}={json.dumps(v)}" for k, v in fields.items() if k not in ("event", "level"))
+            line = " ".join([at, level.upper(), name, *pairs])
         self._write(line)
