@@ -51,6 +51,7 @@ class Metrics:
             buckets=LATENCY_BUCKETS,
             registry=self._registry,
         )
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._store_by = {word: self._store.labels(word) for word in ("read", "change", "sweep")}
         self._key_age = Gauge(
             "mcp_broker_signing_key_age_seconds", "Age of the key that signs.", ["alg"], registry=self._registry
@@ -58,8 +59,13 @@ class Metrics:
 
     def request(self, endpoint: str, method: str, status: int, seconds: float) -> None:
         """Count one answered request; `endpoint` is a path of ours or `other`."""
-        self._requests.labels(endpoint, method, str(status)).inc()
-        self._seconds.labels(endpoint).observe(seconds)
+        key = (endpoint, method, status)
+        children = self._children.get(key)
+        if children is None:  # finding a child by its labels costs more than counting; the labels are few
+            children = (self._requests.labels(endpoint, method, str(status)), self._seconds.labels(endpoint))
+            self._children[key] = children
+        children[0].inc()
+        children[1].observe(seconds)
 
     def count_event(self, event: AuditEvent) -> None:
         """Count a stored audit event; the audit calls this."""

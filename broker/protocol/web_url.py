@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -59,6 +60,7 @@ class WebUrl:
         return self.host in LOOPBACK_HOSTS
 
 
+@lru_cache(maxsize=1024)  # the same few URLs come with every request; an entry is one long URL at the most
 def parse(text: str) -> WebUrl | None:
     """Return the parts of an absolute http or https URL, or None when it is not one that everybody reads alike."""
     found = _URL.fullmatch(text) if len(text) <= MAX_LENGTH else None
