@@ -44,6 +44,7 @@ class Answers:
     async def no_such_thing(self, _: Request, error: Exception) -> Response:
         """Answer an unknown path or method."""
         assert isinstance(error, HTTPException)  # noqa: S101 - Starlette's registration says so
+        self._audit.log("request.refused", path="other", status=error.status_code)
         body = {"error": "not_found" if error.status_code == 404 else "invalid_request"}  # noqa: PLR2004 - HTTP
         body["error_description"] = "There is nothing at this path, or it does not take this method."
         return json_response(body, status=error.status_code, headers=error.headers)

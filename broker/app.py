@@ -1,6 +1,6 @@
 """The composition root: a straight list of constructions; nothing else constructs collaborators.
 
-A feature is a module and a line here. Refusals are mapped to the wire once, at the end of this file.
+A feature is a module and a line here. Refusals that no page explains are mapped to the wire in `answers`.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def login_endpoints(core: Core) -> tuple[HasRoutes, ...]:
     settings, store, clock, entropy, audit = core.settings, core.store, core.clock, core.entropy, core.audit
     cookies = BrowserCookies(settings)
     sessions = Sessions(store, clock, settings, core.policy)
-    refusals = Refusals(settings.issuer, core.pages, store)
+    refusals = Refusals(settings.issuer, core.pages, store, audit)
     page = ConsentPage(
         settings,
         pages=core.pages,

@@ -75,6 +75,7 @@ class Reason(StrEnum):
     RESOURCE_UNKNOWN = "resource_unknown"
     RESOURCE_AMBIGUOUS = "resource_ambiguous"
     SCOPE_EXCEEDED = "scope_exceeded"
+    SIGN_IN_BARRED = "sign_in_barred"
     SESSION_CHANGED = "session_changed"
     SESSION_STALE = "session_stale"
     SOURCE_CHANGED = "source_changed"
@@ -86,6 +87,7 @@ class Reason(StrEnum):
     TOKEN_TIME = "token_time"  # noqa: S105
     UPSTREAM_DENIED = "upstream_denied"
     UPSTREAM_FAILED = "upstream_failed"
+    UPSTREAM_MISCONFIGURED = "upstream_misconfigured"
     UPSTREAM_ISSUER = "upstream_issuer"
     VERIFIER_MALFORMED = "verifier_malformed"
     VERIFIER_MISMATCH = "verifier_mismatch"

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from broker.login import debugging
 from broker.login import step_up as stepping
-from broker.login.approvals import Approval, Approvals
+from broker.login.approvals import NOT_SET_UP, Approval, Approvals
 from broker.login.browser import Browser, BrowserCookies
 from broker.login.consent_page import ConsentPage
 from broker.login.refusals import Refusals, Target, Words
@@ -43,11 +43,7 @@ UPSTREAM_WORDS = {
         what="The identity provider did not answer in time, so the sign-in could not be finished.",
         who="Start the connection again in the app in a minute. If it lasts, tell your administrator.",
     ),
-    Fault.OPERATOR: Words(
-        title="The sign-in service is not set up correctly",
-        what="The identity provider refused this server's own registration. You did nothing wrong.",
-        who="Your administrator can fix it: the log entry with the reference below names the setting to look at.",
-    ),
+    Fault.OPERATOR: NOT_SET_UP,
 }
 UNTRUSTED = Words(
     title="The sign-in could not be verified",
@@ -114,8 +110,10 @@ class Callback:
         barred = self._approvals.barred(identity)
         if barred is not None:
             await self._approvals.refused(approval, identity, rule="sign-in", reason=barred)
-            denied = AccessDenied(Reason.POLICY)
-            return self._refusals.page(request, denied, target=_target(approval), words=self._approvals.words(denied))
+            denied = AccessDenied(Reason.SIGN_IN_BARRED)
+            return self._refusals.page(
+                request, denied, target=_target(approval), words=self._approvals.words(denied, approval)
+            )
         browser = self._cookies.read(request)
         session, cookie = await self._sign_in.start(identity, replaces=browser.session)
         response = await self._answer(request, approval, session, browser)
@@ -134,7 +132,7 @@ class Callback:
         except StepUpNeeded as needed:
             return await self._step_up(request, approval, needed.step_up, browser)
         except AccessDenied as error:
-            return self._refusals.page(request, error, target=target, words=self._approvals.words(error))
+            return self._refusals.page(request, error, target=target, words=self._approvals.words(error, approval))
         except InvalidRequest as error:
             return self._refusals.page(request, error, target=None, words=LOST)
 
@@ -143,7 +141,7 @@ class Callback:
         try:
             location, login_cookie = await self._approvals.begin_step_up(approval, step_up, browser.login)
         except OAuthError as error:
-            return self._refusals.page(request, error, target=None, words=self._approvals.words(error))
+            return self._refusals.page(request, error, target=None, words=self._approvals.words(error, approval))
         response = RedirectResponse(location, 303)
         self._cookies.set(response, self._cookies.login, login_cookie, max_age=self._approvals.login_life)
         return response

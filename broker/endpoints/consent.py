@@ -154,7 +154,7 @@ class Consent:
         try:
             location, login_cookie = await self._approvals.begin_login(approval, provider, answer.browser.login)
         except OAuthError as error:
-            words = USED if error.reason is Reason.REQUEST_USED else self._approvals.words(error)
+            words = USED if error.reason is Reason.REQUEST_USED else self._approvals.words(error, approval)
             return self._refusals.page(request, error, target=None, words=words)
         response = RedirectResponse(location, 303)
         self._cookies.set(response, self._cookies.login, login_cookie, max_age=self._approvals.login_life)
@@ -170,7 +170,7 @@ class Consent:
         except StepUpNeeded as needed:
             return await self._again(answer, stepping.note(needed.step_up))
         except AccessDenied as error:
-            words = self._approvals.words(error)
+            words = self._approvals.words(error, approval)
             return self._refusals.page(request, error, target=answer.target, words=words)
         except InvalidRequest as error:
             return self._refusals.page(request, error, target=None, words=USED)

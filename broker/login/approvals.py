@@ -30,9 +30,16 @@ from broker.policy import AccessRequest, Policy
 from broker.seal import Sealer
 from broker.settings import Settings
 from broker.store.base import Store
-from providers.base import Provider, UpstreamError, UpstreamRequest
+from providers.base import Fault, Provider, UpstreamError, UpstreamRequest
 
 PURPOSE = "upstream-verifier"
+
+
+NOT_SET_UP = Words(
+    title="The sign-in service is not set up correctly",
+    what="The identity provider refused this server's own registration, or its settings are wrong. You did nothing wrong.",
+    who="Your administrator can fix it: `mcp-broker doctor` names the setting, and the log has an entry with the reference below.",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +120,8 @@ class Approvals:
             self._audit.log(
                 "upstream.unavailable", "warning", provider=provider, fault=error.fault, reason=error.reason
             )
-            raise TemporarilyUnavailable(Reason.UPSTREAM_FAILED, retry_after=30) from None
+            reason = Reason.UPSTREAM_MISCONFIGURED if error.fault is Fault.OPERATOR else Reason.UPSTREAM_FAILED
+            raise TemporarilyUnavailable(reason, retry_after=30) from None
         context = f"{provider}:{approval.request_id}"
         login = PendingLogin(
             request_id=approval.request_id,
@@ -232,8 +240,20 @@ class Approvals:
         )
         await self._store.append_events([event])
 
-    def words(self, error: OAuthError) -> Words | None:
-        """Return what a person is told when an approval leads nowhere."""
+    def words(self, error: OAuthError, approval: Approval) -> Words | None:
+        """Return what a person is told when an approval leads nowhere: what happened, and what to ask whom for."""
+        resource = self._resources.get(approval.request.resource)
+        server = resource.name if resource else approval.request.resource
+        wanted = " ".join(approval.request.scopes)
+        if error.reason is Reason.UPSTREAM_MISCONFIGURED:
+            return NOT_SET_UP
+        if error.reason is Reason.SIGN_IN_BARRED:
+            return Words(
+                title="You may not sign in here with this account",
+                what=f"Your account is not among those that may use {server} and the other servers here. Nothing was kept.",
+                who="Use another account, or ask the administrator of your company's MCP servers to admit this one, "
+                "and give them the reference below.",
+            )
         if error.reason is Reason.UPSTREAM_FAILED:
             return Words(
                 title="The sign-in service does not answer",
@@ -244,9 +264,10 @@ class Approvals:
             return NOT_ENOUGH
         if error.reason is Reason.POLICY:
             return Words(
-                title="You are not permitted to use this MCP server",
-                what="You are signed in, but no rule gives you access with what this app asks for.",
-                who="Ask the administrator of your company's MCP servers for access, and give them the reference below.",
+                title=f"You are not permitted to use {server}",
+                what=f"You are signed in, but no rule gives you access to {server} with what {approval.client.name} asks for.",
+                who=f"Ask the administrator of your company's MCP servers for access to {server} ({wanted}), "
+                "and give them the reference below.",
             )
         return None
 

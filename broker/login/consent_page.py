@@ -70,6 +70,7 @@ class ConsentPage:
         self._clock = clock
         self._entropy = entropy
         self._providers = tuple(providers)
+        self._scopes = {button.id: button.scopes for button in self._providers}
 
     def render(
         self,
@@ -105,6 +106,7 @@ class ConsentPage:
             if session
             else None,
             subject_provider=session.identity.provider if session else None,
+            subject_scopes=self._scopes.get(session.identity.provider, ()) if session else (),
             providers=[p for p in self._providers if step_up is None or p.id == step_up.provider],
             action=self._settings.url("/consent"),
             sealed=sealed,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from broker.audit import Audit
 from broker.model import Client
 from broker.oauth import OAuthError
 from broker.pages import Pages
@@ -40,8 +41,9 @@ ASK_THE_APP = (
 class Refusals:
     """Answers refusals of the authorization endpoint, the consent POST and the callback."""
 
-    def __init__(self, issuer: str, pages: Pages, store: Store) -> None:
-        """Keep the issuer for `iss`."""
+    def __init__(self, issuer: str, pages: Pages, store: Store, audit: Audit) -> None:
+        """Keep the issuer for `iss`, and the log."""
+        self._audit = audit
         self._issuer = issuer
         self._pages = pages
         self._store = store
@@ -54,6 +56,7 @@ class Refusals:
             subject, target.client.client_id, target.redirect_uri
         )
         if redirects.may_redirect(target.client, target.redirect_uri, approved_before=approved):
+            self._log(request, error)
             return RedirectResponse(self.location(target, error), 303)
         return self.page(request, error, target=target, words=words, status=400)
 
@@ -71,6 +74,7 @@ class Refusals:
         status: int | None = None,
     ) -> Response:
         """Show an error here, with a link back where there is a trusted target."""
+        self._log(request, error)
         shown = words or Words(title="This sign-in cannot go on", what=error.description, who=ASK_THE_APP)
         return self._pages.error(
             request,
@@ -82,3 +86,8 @@ class Refusals:
             link=self.location(target, error) if target else None,
             retry_after=error.retry_after,
         )
+
+    def _log(self, request: Request, error: OAuthError) -> None:
+        """Write one line with the reference that the page shows."""
+        path = str(request.scope["route"].path) if "route" in request.scope else "other"
+        self._audit.log("request.refused", path=path, error=error.code, reason=error.reason.value)

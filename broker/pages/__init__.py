@@ -31,7 +31,12 @@ class Pages:
         style = (HERE / "style.css").read_text()
         loader = jinja2.FileSystemLoader(HERE)
         self._templates = jinja2.Environment(
-            loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+            loader=loader,
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
         )
         self._templates.globals["style"] = style
         style_hash = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

@@ -259,7 +259,7 @@ async def test_an_upstream_token_is_worthless_here(broker: BrokerUnderTest):
     browser = broker.browser()
     await browser.login()
     person = broker.idp.people["alice"]
-    foreign = broker.idp.id_token(person, {"nonce": "n"}, "at")
+    foreign = broker.idp.id_token(person, "n", "at")
     refused = await broker.refresh(foreign)
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
     assert (await broker.redeem(foreign)).json()["error"] == "invalid_grant"

@@ -233,7 +233,9 @@ async def test_every_json_error_has_the_contracts_members_and_a_request_id(broke
 async def test_a_page_shows_the_id_that_the_log_has(broker: BrokerUnderTest):
     """Contract: the same id on every error page."""
     page = await broker.browser().open(f"{ISSUER}/callback/corp?state=unknown", accept="text/html")
-    assert page.headers["x-request-id"] in page.text
+    identifier = page.headers["x-request-id"]
+    assert identifier in page.text
+    assert any(json.loads(line).get("request_id") == identifier for line in broker.oracle.log)
 
 
 async def test_discovery_is_the_same_bytes_in_every_form(tmp_path: Path):
