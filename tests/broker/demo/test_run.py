@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from broker.demo import run
 from broker.demo.idp import NotLoopback, create_idp
 from broker.demo.idp_memory import RelyingParty
 from broker.demo.person import ScriptedPerson
-from broker.demo.run import FAILED, demo, prepare
+from broker.demo.run import FAILED, demo
 from broker.demo.serving import reserve, serving
 from broker.demo.steps import Addresses, steps
 from broker.demo.trace import Exchange, Step, Trace
@@ -114,16 +115,16 @@ async def test_an_incomplete_real_provider_is_a_sentence_and_not_the_embedded_on
 
 async def test_three_variables_swap_the_identity_provider_and_a_person_signs_in(folder: Path) -> None:
     """The embedded provider is not started; whoever sits there opens the URL that is printed."""
-    with contextlib.ExitStack() as stack:
-        place = reserve(0)
-        stack.callback(place.socket.close)
-        broker = prepare({}, folder, stack).at.issuer  # where the broker of the demo will be
-    client = RelyingParty(client_id="c", client_secret="s" * 32, redirect_uris=(f"{broker}/callback/oidc",))
-    environ = {"OIDC_ISSUER": place.origin, "OIDC_CLIENT_ID": "c", "OIDC_CLIENT_SECRET": client.client_secret}
+    place = reserve(0)
+    environ = {"OIDC_ISSUER": place.origin, "OIDC_CLIENT_ID": "c", "OIDC_CLIENT_SECRET": "s" * 32}
     out = Terminal()
-    place = reserve(place.port)
+    running = asyncio.create_task(demo(environ, out, once=True))
+    while not (told := re.search(r"^  broker +(\S+)$", out.getvalue(), re.MULTILINE)):
+        assert not running.done(), out.getvalue()
+        await asyncio.sleep(0.02)
+    broker = told[1]
+    client = RelyingParty(client_id="c", client_secret="s" * 32, redirect_uris=(f"{broker}/callback/oidc",))
     async with serving((create_idp(place.origin, clients=[client]), place)):
-        running = asyncio.create_task(demo(environ, out, once=True))
         opened: list[str] = []
         while not running.done():
             urls = [line.strip() for line in out.getvalue().splitlines() if "/authorize?" in line]
