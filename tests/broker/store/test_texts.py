@@ -38,7 +38,11 @@ def test_a_request_survives():
     """With every member, and with none but the required."""
     whole = make_login().request
     again = StepUp(provider="corp", acr_values=("2", "3"), max_age=300, subject="u_alice")
-    for request in (whole, replace(whole, step_up=again), replace(whole, step_up=StepUp(provider="corp", subject="u", anew=False))):
+    for request in (
+        whole,
+        replace(whole, step_up=again),
+        replace(whole, step_up=StepUp(provider="corp", subject="u", anew=False)),
+    ):
         assert texts.request_of(texts.request_text(request)) == request
     bare = {"client_id": "c", "redirect_uri": "r", "resource": "u", "scopes": [], "code_challenge": "x"}
     request = texts.request_of(json.dumps(bare))
