@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +54,13 @@ class Terminal:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_heed_interrupts,  # noqa: PLW1509 - one call, and no thread of this process holds a lock it needs
         )
+
+
+def _heed_interrupts() -> None:
+    """Take SIGINT as a terminal's processes do: a script's background jobs ignore it, and their children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def make_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:

@@ -49,13 +49,13 @@ def test_what_others_chose_cannot_steer_the_terminal(terminal: Terminal) -> None
 
 def test_following_prints_what_comes_until_interrupted(terminal: Terminal) -> None:
     make_events(terminal, "before")
-    process = terminal.start("audit", "tail", "--follow", "--json")
-    assert process.stdout is not None
-    first = json.loads(process.stdout.readline())
-    make_events(terminal, "meanwhile")
-    second = json.loads(process.stdout.readline())
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    with terminal.start("audit", "tail", "--follow", "--json") as process:
+        assert process.stdout is not None
+        first = json.loads(process.stdout.readline())
+        make_events(terminal, "meanwhile")
+        second = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
 
     assert (first["client_id"], second["client_id"]) == ("before", "meanwhile")
     assert second["sequence"] > first["sequence"]
