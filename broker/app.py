@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -20,13 +19,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from broker.answers import Answers
 from broker.audit import Audit
-from broker.background import Chore, running
 from broker.client_auth import ClientAuthenticator
 from broker.client_gate import ClientGate
 from broker.clients import ClientResolver
-from broker.clock import Clock, Entropy, SystemClock
+from broker.clock import Clock, Entropy
+from broker.core import Broker, Core
 from broker.edge import Edge
 from broker.endpoints.authorize import Authorize
+from broker.endpoints.backchannel_logout import BackchannelLogout
 from broker.endpoints.callback import Callback
 from broker.endpoints.consent import Consent
 from broker.endpoints.debug_login import DebugLogin
@@ -41,7 +41,7 @@ from broker.endpoints.token import Token
 from broker.grants.authorization_code import AuthorizationCodeGrant
 from broker.grants.refresh_token import RefreshTokenGrant
 from broker.keys import SigningKeys
-from broker.login.approvals import Approvals, Upstream
+from broker.login.approvals import Approvals
 from broker.login.browser import BrowserCookies
 from broker.login.code_issuer import CodeIssuer
 from broker.login.consent_page import ConsentPage
@@ -59,6 +59,9 @@ from broker.seal import Sealer
 from broker.settings import Settings
 from broker.store.base import Store, StoreUnavailable
 from broker.token_issuer import TokenIssuer
+from broker.upstream.configured import Upstream
+from broker.upstream.recheck import Recheck
+from broker.upstream.vault import TokenVault
 from broker.web import error_response
 from providers.base import ProviderSettings
 from providers.http import UpstreamHttp
@@ -81,81 +84,6 @@ class HasRoutes(Protocol):
         ...
 
 
-class Broker:
-    """A composed broker: start it before it serves, stop it after."""
-
-    def __init__(self, core: Core) -> None:
-        """Keep what has a life of its own."""
-        self.core = core
-        self.readiness = core.readiness
-        self._stack = AsyncExitStack()
-
-    async def start(self) -> None:
-        """Open the store, load or make the keys, begin the periodic work.
-
-        Raises StoreLocked, SchemaOutdated, StoreUnavailable, WrongMasterKey; nothing runs then.
-        """
-        if self.readiness.started:
-            return
-        core = self.core
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(core.store.close)  # before it opens: a failed start leaves no connection behind
-            await core.store.open()
-            stack.push_async_callback(core.fetcher.aclose)
-            for client in core.upstream_http:
-                stack.push_async_callback(client.aclose)
-            await self._follow_clock()
-            await core.keys.start()
-            await stack.enter_async_context(running(self._chores(), core.audit))
-            self._stack = stack.pop_all()
-        self.readiness.started = True
-
-    async def stop(self) -> None:
-        """End the periodic work, then the connections, then the store."""
-        await self._stack.aclose()
-
-    def measure(self) -> None:
-        """Refresh the gauges before a scrape."""
-        for alg, created_at in self.core.keys.signing_since().items():
-            self.core.metrics.key_age(alg, self.core.clock.now() - created_at)
-
-    def _chores(self) -> tuple[Chore, ...]:
-        return (
-            Chore("keys", 10, self.core.keys.refresh),
-            Chore("purge", 60, self._purge),
-            Chore("clock", 30, self._follow_clock),
-        )
-
-    async def _purge(self) -> None:
-        now = self.core.clock.now()
-        await self.core.store.purge(now, audit_before=now - self.core.settings.audit_retention)
-
-    async def _follow_clock(self) -> None:
-        if isinstance(self.core.clock, SystemClock):
-            self.core.clock.offset = await self.core.store.clock_offset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Core:
-    """What endpoints are made of, and what outlives a request."""
-
-    settings: Settings
-    store: Store
-    clock: Clock
-    entropy: Entropy
-    audit: Audit
-    sealer: Sealer
-    keys: SigningKeys
-    policy: Policy
-    clients: ClientResolver
-    upstream: Upstream
-    upstream_http: tuple[UpstreamHttp, ...]
-    fetcher: GuardedFetcher
-    pages: Pages
-    metrics: Metrics
-    readiness: Readiness
-
-
 def create_app(
     settings: Settings, *, store: Store, clock: Clock, entropy: Entropy, http: HttpFactory, audit: Audit
 ) -> Starlette:
@@ -167,6 +95,8 @@ def create_app(
     fetcher = GuardedFetcher(settings, clock=clock)
     adapters = [p.adapter for p in settings.providers]
     upstream_http = {a.id: http(a, observe=metrics.upstream(a.id)) for a in adapters}
+    upstream = Upstream({a.id: build(a, upstream_http[a.id], clock.now) for a in adapters}, settings)
+    vault = TokenVault(sealer)
     core = Core(
         settings=settings,
         store=store,
@@ -178,7 +108,9 @@ def create_app(
         policy=Policy(settings),
         fetcher=fetcher,
         clients=ClientResolver(settings, store=store, fetcher=fetcher, clock=clock),
-        upstream=Upstream({a.id: build(a, upstream_http[a.id], clock.now) for a in adapters}, settings),
+        upstream=upstream,
+        vault=vault,
+        recheck=Recheck(upstream, store=store, vault=vault, audit=audit, clock=clock, entropy=entropy),
         upstream_http=tuple(upstream_http.values()),
         pages=Pages(),
         metrics=metrics,
@@ -205,7 +137,7 @@ def login_endpoints(core: Core) -> tuple[HasRoutes, ...]:
     """Return the endpoints that a browser visits."""
     settings, store, clock, entropy, audit = core.settings, core.store, core.clock, core.entropy, core.audit
     cookies = BrowserCookies(settings)
-    sessions = Sessions(store, clock, settings, core.policy)
+    sessions = Sessions(store, clock, settings, core.policy, core.recheck)
     refusals = Refusals(settings.issuer, core.pages, store, audit)
     page = ConsentPage(
         settings,
@@ -217,7 +149,7 @@ def login_endpoints(core: Core) -> tuple[HasRoutes, ...]:
         providers=core.upstream.buttons(),
     )
     approvals = approvals_of(core)
-    sign_in = SignIn(settings, store=store, clock=clock, entropy=entropy, audit=audit)
+    sign_in = SignIn(core.upstream, store=store, vault=core.vault, clock=clock, entropy=entropy, audit=audit)
     returns = Returns(core.upstream, approvals, store=store, cookies=cookies, audit=audit, clock=clock)
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(settings.issuer))
     debug = debug_login(core, approvals, returns, (sign_in, sessions, core.policy), cookies)
@@ -250,6 +182,7 @@ def login_endpoints(core: Core) -> tuple[HasRoutes, ...]:
             debug=debug.finish if debug else None,
         ),
         Logout(origin, store=store, cookies=cookies, pages=core.pages, clock=clock, audit=audit),
+        BackchannelLogout(core.upstream, store=store, clock=clock, audit=audit),
         *([debug] if debug else []),
     )
 
@@ -298,7 +231,15 @@ def token_endpoints(core: Core) -> tuple[HasRoutes, ...]:
     own = OwnTokens(issuer, store=store, keys=core.keys)
     grants = (
         AuthorizationCodeGrant(store=store, policy=core.policy, entropy=entropy, audit=audit, settings=settings),
-        RefreshTokenGrant(store=store, tokens=own, policy=core.policy, entropy=entropy, audit=audit, settings=settings),
+        RefreshTokenGrant(
+            store=store,
+            tokens=own,
+            recheck=core.recheck,
+            policy=core.policy,
+            entropy=entropy,
+            audit=audit,
+            settings=settings,
+        ),
     )
     token_issuer = TokenIssuer(issuer, settings.signing_alg, keys=core.keys, clock=clock)
     return (

@@ -61,6 +61,11 @@ class Event(StrEnum):
     TOKEN_REFRESH_REUSED = "token.refresh_reused"  # noqa: S105
     TOKEN_REFUSED = "token.refused"  # noqa: S105
     TOKEN_REVOKED = "token.revoked"  # noqa: S105
+    UPSTREAM_ALERT = "upstream.alert"
+    UPSTREAM_ENDED = "upstream.ended"
+    UPSTREAM_LOGOUT = "upstream.logout"
+    UPSTREAM_RECHECKED = "upstream.rechecked"
+    USER_REVOKED = "user.revoked"
 
 
 def clean(value: Scalar) -> Scalar:

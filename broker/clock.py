@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import secrets
 import time
@@ -17,6 +18,10 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return seconds that never go back; for time-outs only."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Come back after so many seconds."""
         ...
 
 
@@ -46,6 +51,10 @@ class SystemClock:
     def monotonic(self) -> float:
         """Return the monotonic clock in seconds."""
         return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others work for so many seconds."""
+        await asyncio.sleep(seconds)
 
 
 class SystemEntropy:

@@ -6,12 +6,9 @@ Times are whole seconds since the epoch, in the store's clock. Hashes are SHA-25
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 REALM = "default"
 
@@ -173,14 +170,38 @@ class PendingLogin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamSession:
+    """What ties a broker session and its grants to the identity provider: when this one ends, they all have ended.
+
+    `sealed_tokens` is what the provider can be asked with again, None where there is nothing. `shared`: one for all sessions of this
+    person at this provider.
+    """
+
+    upstream_session_id: str
+    identity: Identity  # as the provider last described the person
+    sealed_tokens: str | None
+    began_at: int  # when its login was approved: a logout event since then wins (rule B17)
+    checked_at: int  # when the provider last vouched for the person
+    known_at: int  # when it last told all that it used to tell: groups, roles, organisations
+    expires_at: int  # when it may go unless a grant still needs it
+    shared: bool = False
+    ended_at: int | None = None
+    ended_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """A browser's session with the broker. Only the hash of its cookie is stored."""
 
     session_hash: bytes
-    identity: Identity
+    upstream: UpstreamSession
     created_at: int
-    checked_at: int  # when the identity provider last vouched for the person
     expires_at: int
+
+    @property
+    def identity(self) -> Identity:
+        """Who is signed in."""
+        return self.upstream.identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +209,8 @@ class Grant:
     """What a person gave a client on one resource; its row is also the whole refresh chain (handle, generation).
 
     `handle` is random and not the id. `activated_at` is None until the code was redeemed. `generation` is 0 before any refresh
-    token was made. `scopes` is what was consented to. `revoked_at`/`revoked_reason` end it.
+    token was made. `scopes` is what was consented to. `revoked_at`/`revoked_reason` end it, the end of its upstream session as well;
+    `identity` and `checked_at` are that one's, as far as there is one.
     """
 
     grant_id: str
@@ -197,6 +219,8 @@ class Grant:
     client_snapshot: Client
     identity: Identity
     session_hash: bytes | None
+    upstream_session_id: str | None = None
+    checked_at: int | None = None
     resource: str
     scopes: tuple[str, ...]
     handle: str
@@ -265,6 +289,33 @@ class SigningKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedOut:
+    """Whose sessions a logout event ends: at least one of `subject` and `sid`, as the issuer names them."""
+
+    issuer: str
+    subject: str | None
+    sid: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """What somebody holds that lives: browser sessions, and grants of apps."""
+
+    sessions: tuple[Session, ...]
+    grants: tuple[Grant, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonSummary:
+    """Somebody who signed in here, as last described, with how many live sessions and grants they hold."""
+
+    identity: Identity
+    seen_at: int  # when they last signed in
+    sessions: int
+    grants: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
     """One event of the audit trail. `fields` holds ids and words only: no secret, no upstream text."""
 
@@ -276,3 +327,6 @@ class AuditEvent:
     resource: str | None = None
     grant_id: str | None = None
     fields: Mapping[str, str | int | bool | None] = field(default_factory=dict)
+
+
+Events = Sequence[AuditEvent]

@@ -51,6 +51,7 @@ class Reason(StrEnum):
     INTERACTION_REQUIRED = "interaction_required"
     LOGIN_COOKIE = "login_cookie"
     LOGIN_UNKNOWN = "login_unknown"
+    LOGOUT_TOKEN = "logout_token"  # noqa: S105 - a reason
     LOGOUT_WON = "logout_won"
     METADATA_INVALID = "metadata_invalid"
     OUTAGE = "outage"
@@ -86,6 +87,7 @@ class Reason(StrEnum):
     TOKEN_SIGNATURE = "token_signature"  # noqa: S105
     TOKEN_TIME = "token_time"  # noqa: S105
     UPSTREAM_DENIED = "upstream_denied"
+    UPSTREAM_ENDED = "upstream_ended"
     UPSTREAM_FAILED = "upstream_failed"
     UPSTREAM_MISCONFIGURED = "upstream_misconfigured"
     UPSTREAM_ISSUER = "upstream_issuer"

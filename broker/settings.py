@@ -42,7 +42,9 @@ class Rate:
 class ProviderConfig:
     """One identity provider: what the adapter needs, and who may sign in through it (None: no such restriction).
 
-    `gives` are the attributes that its type can know, `speaks_for` whose e-mail addresses count.
+    `gives` are the attributes that its type can know, `speaks_for` whose e-mail addresses count. `stale_limit`: for how many seconds
+    after a due re-check a refresh is answered although the provider cannot be asked. `logout_ends_grants`: a logout there ends the
+    grants of apps, not only browser sessions.
     """
 
     adapter: ProviderSettings
@@ -52,6 +54,8 @@ class ProviderConfig:
     acr_map: Mapping[str, str] = field(default_factory=dict)
     identity_namespace: str = ""
     allow_anyone: bool = False
+    stale_limit: int = 0
+    logout_ends_grants: bool = True
     enabled_by: str = ""  # the variable or file key, for the log
     gives: frozenset[str] = ATTRIBUTES
     speaks_for: SpeaksFor = SpeaksFor.VERIFIED

@@ -9,11 +9,12 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from broker.app import Broker, create_admin_app, create_app
+from broker.app import create_admin_app, create_app
 from broker.audit import Audit
 from broker.cli.context import with_master_key
 from broker.clock import SystemClock, SystemEntropy
 from broker.config import Examined
+from broker.core import Broker
 from broker.keys import WrongMasterKey
 from broker.reload import PolicyReload
 from broker.server import Listener, Stop, bind

@@ -90,6 +90,8 @@ def _read(reader: Reader, types: Mapping[str, ProviderType], id_: str, *, loopba
         acr_map=values["acr_map"] or {},
         identity_namespace=values["identity_namespace"] or "",
         allow_anyone=bool(values["allow_anyone"]),
+        stale_limit=values["stale_limit"] or 0,
+        logout_ends_grants=values["logout_ends"] != "sessions",
         enabled_by=_enabled_by(party),
         gives=kind.gives,
         speaks_for=kind.speaks_for,

@@ -47,6 +47,7 @@ from providers.base import ProviderType
 
 SIGNING_ALGS = ("RS256", "ES256", "Ed25519")
 SPAN = duration()
+SPAN_OR_NONE = duration(least=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +144,10 @@ PROVIDER = _table(  # what every type of provider takes
     Setting("allowed_domains", DOMAINS, "Only people with an e-mail address in these domains may sign in."),
     Setting("allowed_groups", LIST, "Only members of these groups (globs) may sign in."),
     Setting("allow_anyone", BOOLEAN, "Says that anyone on the internet may sign in.", "false"),
-    Setting("logout_ends", choice("grants", "sessions"), "What a logout there ends here.", later=True),
-    Setting("stale_limit", SPAN, "For how long a refresh is answered while the provider is down.", later=True),
+    Setting("logout_ends", choice("grants", "sessions"), "What a logout there ends here.", "grants"),
+    Setting(
+        "stale_limit", SPAN_OR_NONE, "For how long after a due re-check a refresh is answered while it is down.", "0"
+    ),
 )
 
 # Settings that some provider types take; which ones, the types say (`ProviderType.options`).

@@ -15,11 +15,12 @@ from typing import TextIO
 
 from starlette.types import ASGIApp
 
-from broker.app import Broker, create_app
+from broker.app import create_app
 from broker.audit import Audit
 from broker.clock import Entropy, SystemClock, SystemEntropy
 from broker.config import load
 from broker.config.short import short_forms
+from broker.core import Broker
 from broker.demo import sample_server, words
 from broker.demo.idp import create_idp
 from broker.demo.idp_memory import RelyingParty

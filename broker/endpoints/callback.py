@@ -24,13 +24,18 @@ from broker.login.step_up import NOT_ENOUGH, OTHER_PERSON, StepUpNeeded
 from broker.model import Identity, PendingLogin, Session, StepUp
 from broker.oauth import AccessDenied, InvalidRequest, OAuthError, Reason, TemporarilyUnavailable
 from broker.web import Params, parse_urlencoded
-from providers.base import Fault, UpstreamError
+from providers.base import Fault, UpstreamError, UpstreamTokens
 
 DebugFinish = Callable[[Request, Params, PendingLogin], Awaitable[Response]]
 LOST = Words(
     title="This sign-in cannot be finished here",
     what="It was finished already, is older than ten minutes, or was started in another browser.",
     who="Go back to the app and start the connection again in this browser. If somebody sent you a link, do not use it.",
+)
+SIGNED_OUT = Words(
+    title="You were signed out meanwhile",
+    what="The identity provider ended your session there while you were on your way here, so nothing was given to the app.",
+    who="Start the connection again in the app. If you did not sign out yourself, give your administrator the reference below.",
 )
 UPSTREAM_WORDS = {
     Fault.DENIED: Words(
@@ -96,17 +101,20 @@ class Callback:
             remember=login.remember,
         )
         try:
-            identity = await self._sign_in.recognise(login.provider, await self._returns.identify(params, login))
+            upstream = await self._returns.identify(params, login)
         except UpstreamError as error:
             return await self._failed(request, login, error)
-        return await self._finish(request, approval, identity)
+        identity = await self._sign_in.recognise(login.provider, upstream)
+        return await self._finish(request, approval, identity, upstream.tokens, login.created_at)
 
     async def _debugged(self, request: Request, params: Params, login: PendingLogin) -> Response:
         if self._debug is None:  # switched off since it began
             return self._refusals.page(request, InvalidRequest(Reason.LOGIN_UNKNOWN), target=None, words=LOST)
         return await self._debug(request, params, login)
 
-    async def _finish(self, request: Request, approval: Approval, identity: Identity) -> Response:
+    async def _finish(
+        self, request: Request, approval: Approval, identity: Identity, tokens: UpstreamTokens | None, began_at: int
+    ) -> Response:
         barred = self._approvals.barred(identity)
         if barred is not None:
             await self._approvals.refused(approval, identity, rule="sign-in", reason=barred)
@@ -115,7 +123,11 @@ class Callback:
                 request, denied, target=_target(approval), words=self._approvals.words(denied, approval)
             )
         browser = self._cookies.read(request)
-        session, cookie = await self._sign_in.start(identity, replaces=browser.session)
+        try:
+            session, cookie = await self._sign_in.start(identity, tokens, began_at=began_at, replaces=browser.session)
+        except InvalidRequest as error:
+            await self._approvals.refused(approval, identity, rule="logout", reason=error.reason)
+            return self._refusals.page(request, error, target=None, words=SIGNED_OUT)
         response = await self._answer(request, approval, session, browser)
         self._cookies.set(response, self._cookies.session, cookie)
         return response

@@ -18,12 +18,13 @@ from broker.login.refusals import Refusals, Target, Words
 from broker.login.sessions import Sessions
 from broker.login.step_up import StepUpNeeded
 from broker.model import Client, Session
-from broker.oauth import AccessDenied, InvalidClient, InvalidRequest, OAuthError, Reason
+from broker.oauth import AccessDenied, InvalidClient, InvalidRequest, OAuthError, Reason, TemporarilyUnavailable
 from broker.protocol import redirect_uri
 from broker.protocol.consent import csrf_matches, same_origin
 from broker.web import Params, read_form
 
 CHANGED = "Something changed since this page was shown. Please look at it again before you answer."
+ENDED = "Your session at the identity provider has ended. Please sign in again."
 SWITCH = "Choose how to sign in with the other account."
 STALE = Words(
     title="This page is too old, or belongs to another browser",
@@ -165,6 +166,13 @@ class Consent:
         if session is None:
             return await self._again(answer, CHANGED)
         approval = self._approval(request, answer)
+        try:
+            vouched = await self._sessions.vouched(session)  # before anything is issued from a live session (rule B16)
+        except TemporarilyUnavailable as error:
+            return self._refusals.page(request, error, target=None, words=self._approvals.words(error, approval))
+        return await self._issue(request, answer, approval, vouched) if vouched else await self._again(answer, ENDED)
+
+    async def _issue(self, request: Request, answer: Answer, approval: Approval, session: Session) -> Response:
         try:
             return RedirectResponse(await self._approvals.issue_code(approval, session), 303)
         except StepUpNeeded as needed:

@@ -15,7 +15,6 @@ from broker.clock import Clock, Entropy
 from broker.login import debugging
 from broker.login.approvals import Approval, Approvals
 from broker.login.browser import BrowserCookies
-from broker.login.consent_page import ProviderButton
 from broker.login.returns import Returns
 from broker.login.sessions import Sessions
 from broker.login.sign_in import SignIn
@@ -26,6 +25,7 @@ from broker.policy import AccessRequest, Policy
 from broker.policy.administrators import is_administrator
 from broker.protocol.consent import csrf_matches, csrf_token, same_origin
 from broker.settings import Settings
+from broker.upstream.configured import ProviderButton
 from broker.web import Params, read_form
 from providers.base import UpstreamError, UpstreamIdentity
 
@@ -127,6 +127,7 @@ class DebugLogin:
     async def _administers(self, request: Request) -> bool:
         """Tell whether this browser has an administrator's live session."""
         session = await self._sessions.current(self._cookies.read(request).session)
+        session = await self._sessions.vouched(session) if session else None
         return session is not None and self._is_admin(session.identity)
 
     def _is_admin(self, identity: Identity) -> bool:

@@ -1,11 +1,13 @@
 """grant_type=refresh_token (RFC 6749 section 6, RFC 9700 section 4.14.2; rules E6 to E9).
 
-The policy is asked again at every refresh. When it refuses, the refresh fails and is audited, but the grant is kept: a rule written
-by mistake can be mended without every person signing in again. A grant ends by reuse, revocation or expiry only.
+The provider is asked again where that is due, and the policy at every refresh. When the policy refuses, the refresh fails and is audited,
+but the grant is kept: a rule written by mistake can be mended without every person signing in again. A grant ends by reuse, revocation,
+expiry, or with the session at the provider.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NoReturn
 
 from broker.audit import Audit, Event, Scalar
@@ -20,6 +22,7 @@ from broker.protocol.refresh_token import Turn, decide
 from broker.settings import Settings
 from broker.store.base import Store
 from broker.token_issuer import Authorization
+from broker.upstream.recheck import Recheck, Tie, Vouched
 from broker.web import Params
 
 _REFUSED = {
@@ -35,9 +38,18 @@ class RefreshTokenGrant:
     grant_type = GRANT_REFRESH_TOKEN
 
     def __init__(
-        self, *, store: Store, tokens: OwnTokens, policy: Policy, entropy: Entropy, audit: Audit, settings: Settings
+        self,
+        *,
+        store: Store,
+        tokens: OwnTokens,
+        recheck: Recheck,
+        policy: Policy,
+        entropy: Entropy,
+        audit: Audit,
+        settings: Settings,
     ) -> None:
         """Keep the collaborators."""
+        self._recheck = recheck
         self._store = store
         self._tokens = tokens
         self._policy = policy
@@ -75,6 +87,8 @@ class RefreshTokenGrant:
             await self._refuse(request, grant, generation, turn)
         target = bound_resource(self._settings.resources, request.params, grant.resource)
         scopes = scope.narrowed(target, grant.scopes, request.params.get("scope"))
+        vouched = await self._vouched(grant)
+        grant = replace(grant, identity=vouched.identity)
         decision = await self._decide(request, grant, target, scopes)
         end = grant.idle_expires_at if turn is Turn.REPEAT else grant.expires_at
         life = lifetimes(decision, now=request.now, expires_at=end)
@@ -86,6 +100,7 @@ class RefreshTokenGrant:
             scope=" ".join(decision.scopes),
             rule=decision.rule,
             source=request.source,
+            upstream_stale=vouched.stale or None,
         )
         if turn is Turn.REPEAT:
             await self._store.append_events([event])
@@ -101,6 +116,16 @@ class RefreshTokenGrant:
             ttl=life.access_token,
             generation=generation + 1,
         )
+
+    async def _vouched(self, grant: Grant) -> Vouched:
+        """Have the provider vouch for the person again where that is due (rule B16); raises InvalidGrant, TemporarilyUnavailable."""
+        tie = Tie(identity=grant.identity, upstream_session_id=grant.upstream_session_id, checked_at=grant.checked_at)
+        try:
+            return await self._recheck.vouched(tie, stale_allowed=True)
+        except InvalidGrant as error:
+            event = self._event(Event.TOKEN_REFRESH_REFUSED, grant, reason=error.reason.value, why=error.detail)
+            await self._store.append_events([event])
+            raise
 
     async def _decide(self, request: TokenRequest, grant: Grant, target: Resource, scopes: tuple[str, ...]) -> Decision:
         decision = self._policy.decide(

@@ -11,7 +11,6 @@ from broker.clock import Clock, Entropy
 from broker.login import step_up as stepping
 from broker.login.browser import LOGIN_LIFE
 from broker.login.code_issuer import CodeIssuer
-from broker.login.consent_page import ProviderButton
 from broker.login.refusals import Words
 from broker.login.step_up import NOT_ENOUGH, StepUpNeeded
 from broker.model import (
@@ -28,9 +27,9 @@ from broker.model import (
 from broker.oauth import AccessDenied, InvalidRequest, OAuthError, Reason, TemporarilyUnavailable
 from broker.policy import AccessRequest, Policy
 from broker.seal import Sealer
-from broker.settings import Settings
 from broker.store.base import Store
-from providers.base import Fault, Provider, UpstreamError, UpstreamRequest
+from broker.upstream.configured import Upstream
+from providers.base import Fault, UpstreamError, UpstreamRequest
 
 PURPOSE = "upstream-verifier"
 
@@ -51,29 +50,6 @@ class Approval:
     client: Client
     source: str
     remember: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """The configured providers, by id, with our callback for each."""
-
-    providers: Mapping[str, Provider]
-    settings: Settings
-
-    def callback(self, provider: str) -> str:
-        """Return the redirect URI registered at that provider: one path each (rule B1)."""
-        return self.settings.url(f"/callback/{provider}")
-
-    def states_age(self, provider: str) -> bool:
-        """Tell whether a provider can be asked how old a sign-in may be; from any other, `max_age` would only bring a failure."""
-        return any("auth_time" in p.gives for p in self.settings.providers if p.id == provider)
-
-    def buttons(self) -> tuple[ProviderButton, ...]:
-        """Return the ways to sign in, as the consent page shows them."""
-        return tuple(
-            ProviderButton(id=p.id, name=p.adapter.display_name, scopes=self.providers[p.id].scopes)
-            for p in self.settings.providers
-        )
 
 
 class Approvals:
@@ -213,9 +189,8 @@ class Approvals:
         return await self._codes.issue(
             approval.request,
             approval.client,
-            identity,
             decision,
-            session_hash=session.session_hash,
+            session=session,
             request_id=approval.request_id,
             source=approval.source,
             remember=approval.remember,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from broker.audit import Audit, Event
 from broker.clock import Clock, Entropy
 from broker.keys import SigningKeys
-from broker.model import AuthorizationCode, AuthorizationRequest, Client, Consent, Grant, Identity, digest
+from broker.model import AuthorizationCode, AuthorizationRequest, Client, Consent, Grant, Session, digest
 from broker.oauth import InvalidRequest, Reason
 from broker.policy import Decision
 from broker.protocol import redirects
@@ -33,21 +33,21 @@ class CodeIssuer:
         self,
         request: AuthorizationRequest,
         client: Client,
-        identity: Identity,
         decision: Decision,
         *,
-        session_hash: bytes,
+        session: Session,
         request_id: str,
         source: str,
         remember: bool,
     ) -> str:
         """Store grant, code and consent in one transaction and return the redirect that carries the code.
 
-        Raises InvalidRequest(REQUEST_USED) when a code of the same approval was redeemed already.
+        Raises InvalidRequest(REQUEST_USED) when a code of the same approval was redeemed already, or the session was logged out.
         """
         now = self._clock.now()
         code = self._entropy.token()
-        grant = self._grant(request, client, identity, decision, session_hash=session_hash, now=now)
+        identity = session.identity
+        grant = self._grant(request, client, decision, session, now=now)
         event = self._audit.event(
             Event.CODE_ISSUED,
             subject=identity.subject,
@@ -58,6 +58,7 @@ class CodeIssuer:
             scope=" ".join(grant.scopes),
             rule=decision.rule,
             source=source,
+            upstream_session=grant.upstream_session_id,
         )
         issued = AuthorizationCode(
             code_hash=digest(code),
@@ -79,22 +80,17 @@ class CodeIssuer:
         return redirects.success(request.redirect_uri, code=code, state=request.state, issuer=self._issuer)
 
     def _grant(
-        self,
-        request: AuthorizationRequest,
-        client: Client,
-        identity: Identity,
-        decision: Decision,
-        *,
-        session_hash: bytes,
-        now: int,
+        self, request: AuthorizationRequest, client: Client, decision: Decision, session: Session, *, now: int
     ) -> Grant:
         """Return a grant that dies with its code; redeeming the code gives it its real life."""
         return Grant(
             grant_id="g_" + self._entropy.token(16),
             client_id=client.client_id,
             client_snapshot=client,
-            identity=identity,
-            session_hash=session_hash,
+            identity=session.identity,
+            session_hash=session.session_hash,
+            upstream_session_id=session.upstream.upstream_session_id,
+            checked_at=session.upstream.checked_at,
             resource=request.resource,
             scopes=decision.scopes,
             handle=self._entropy.token(18),

@@ -23,18 +23,10 @@ from broker.protocol.redirect_uri import is_loopback
 from broker.seal import SealBroken, Sealer
 from broker.settings import Settings
 from broker.store import texts
+from broker.upstream.configured import ProviderButton
 
 PURPOSE = "consent-request"
 LIFE = 600  # seconds
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderButton:
-    """One way to sign in."""
-
-    id: str
-    name: str
-    scopes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,12 +12,13 @@ from starlette.requests import Request
 
 from broker.audit import Audit, Event
 from broker.clock import Clock
-from broker.login.approvals import Approvals, Upstream
+from broker.login.approvals import Approvals
 from broker.login.browser import BrowserCookies
 from broker.model import PendingLogin, digest
 from broker.oauth import InvalidRequest, Reason
 from broker.seal import SealBroken
 from broker.store.base import Store
+from broker.upstream.configured import Upstream
 from broker.web import Params
 from providers.base import Callback, Fault, UpstreamError, UpstreamIdentity
 

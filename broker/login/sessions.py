@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from broker.clock import Clock
 from broker.model import AuthorizationRequest, Client, Session, StepUp, digest
+from broker.oauth import InvalidGrant
 from broker.policy import AccessRequest, Policy
 from broker.settings import Settings
 from broker.store.base import Store
+from broker.upstream.recheck import Recheck, Tie
 
 
 class Sessions:
     """Reads broker sessions."""
 
-    def __init__(self, store: Store, clock: Clock, settings: Settings, policy: Policy) -> None:
-        """Keep each provider's re-check interval, in seconds."""
+    def __init__(self, store: Store, clock: Clock, settings: Settings, policy: Policy, recheck: Recheck) -> None:
+        """Keep the collaborators."""
         self._resources = {r.url: r for r in settings.resources}
+        self._providers = {p.id for p in settings.providers}
         self._policy = policy
         self._store = store
         self._clock = clock
-        self._recheck = {p.id: p.adapter.recheck_interval for p in settings.providers}
+        self._recheck = recheck
 
     async def current(self, cookie: str | None) -> Session | None:
-        """Return the browser's live session, vouched for within the provider's re-check interval; None otherwise."""
+        """Return the browser's live session, for a page to show; None as well where only a new sign-in can vouch for it.
+
+        Whether the provider still vouches is asked before anything is issued (`vouched`): looking at a page asks and writes nothing.
+        """
         if cookie is None:
             return None
-        now = self._clock.now()
-        session = await self._store.find_session(digest(cookie), now=now)
-        interval = self._recheck.get(session.identity.provider) if session else None
-        if session is None or interval is None or now >= session.checked_at + interval:
+        session = await self._store.find_session(digest(cookie), now=self._clock.now())
+        if session is None or session.identity.provider not in self._providers:
             return None
-        return session
+        tie = _tie(session)
+        return None if self._recheck.is_due(tie) and not self._recheck.is_possible(tie) else session
+
+    async def vouched(self, session: Session) -> Session | None:
+        """Return the session with the person as the provider vouches for them now; None when it has ended there.
+
+        Raises TemporarilyUnavailable when the provider cannot be asked, StoreUnavailable.
+        """
+        try:
+            vouched = await self._recheck.vouched(_tie(session), stale_allowed=False)
+        except InvalidGrant:
+            return None
+        upstream = replace(session.upstream, identity=vouched.identity, checked_at=vouched.checked_at)
+        return replace(session, upstream=upstream)
 
     def usable_for(self, session: Session | None, request: AuthorizationRequest) -> Session | None:
         """Return the session if this request accepts it: `prompt` and `max_age` may ask for a new sign-in."""
@@ -52,3 +71,10 @@ class Sessions:
             now=self._clock.now(),
         )
         return self._policy.decide(asked).step_up
+
+
+def _tie(session: Session) -> Tie:
+    upstream = session.upstream
+    return Tie(
+        identity=upstream.identity, upstream_session_id=upstream.upstream_session_id, checked_at=upstream.checked_at
+    )

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from broker.audit import Audit, Event
 from broker.clock import Clock, Entropy
-from broker.model import Identity, Session, digest
-from broker.settings import ProviderConfig, Settings
+from broker.login.code_issuer import CODE_LIFE
+from broker.model import Identity, Session, UpstreamSession, digest
+from broker.oauth import InvalidRequest, Reason
+from broker.settings import ProviderConfig
 from broker.store.base import Store
-from providers.base import UpstreamIdentity
+from broker.upstream.configured import Upstream
+from broker.upstream.vault import TokenVault
+from providers.base import UpstreamIdentity, UpstreamTokens
 
 
 class SignIn:
     """Makes sessions."""
 
-    def __init__(self, settings: Settings, *, store: Store, clock: Clock, entropy: Entropy, audit: Audit) -> None:
+    def __init__(
+        self, upstream: Upstream, *, store: Store, vault: TokenVault, clock: Clock, entropy: Entropy, audit: Audit
+    ) -> None:
         """Keep the collaborators."""
-        self._configs: Mapping[str, ProviderConfig] = {p.id: p for p in settings.providers}
-        self._life = settings.session_ttl
+        self._upstream = upstream
+        self._configs: Mapping[str, ProviderConfig] = {p.id: p for p in upstream.settings.providers}
+        self._life = upstream.settings.session_ttl
+        self._vault = vault
         self._store = store
         self._clock = clock
         self._entropy = entropy
@@ -52,19 +61,44 @@ class SignIn:
             upstream_sid=upstream.sid,
         )
 
-    async def start(self, identity: Identity, *, replaces: str | None) -> tuple[Session, str]:
-        """Store a new session and return it with its cookie; the session of the cookie `replaces` ends with it."""
+    async def start(
+        self, identity: Identity, tokens: UpstreamTokens | None, *, began_at: int, replaces: str | None
+    ) -> tuple[Session, str]:
+        """Store a new session and return it with its cookie; the session of the cookie `replaces` ends with it.
+
+        `began_at` is when the login was approved. Raises InvalidRequest(LOGOUT_WON) when the provider ended it since (rule B17).
+        """
         now = self._clock.now()
         cookie = self._entropy.token()
         session = Session(
             session_hash=digest(cookie),
-            identity=identity,
+            upstream=self._tie(identity, tokens, began_at=began_at, now=now),
             created_at=now,
-            checked_at=now,
             expires_at=now + self._life,
         )
-        event = self._audit.event(Event.SESSION_STARTED, subject=identity.subject, provider=identity.provider)
-        await self._store.save_session(
+        event = self._audit.event(
+            Event.SESSION_STARTED,
+            subject=identity.subject,
+            provider=identity.provider,
+            upstream_session=session.upstream.upstream_session_id,
+        )
+        saved = await self._store.save_session(
             session, replaces=digest(replaces) if replaces else None, now=now, events=[event]
         )
-        return session, cookie
+        if saved is None:
+            raise InvalidRequest(Reason.LOGOUT_WON)
+        return replace(session, upstream=replace(session.upstream, upstream_session_id=saved)), cookie
+
+    def _tie(self, identity: Identity, tokens: UpstreamTokens | None, *, began_at: int, now: int) -> UpstreamSession:
+        """Return what the provider can be asked with again; of no use to one that cannot be asked, and then not kept."""
+        refresher = self._upstream.refresher(identity.provider)
+        return UpstreamSession(
+            upstream_session_id="us_" + self._entropy.token(16),
+            identity=identity,
+            sealed_tokens=self._vault.seal(identity, tokens) if refresher and tokens else None,
+            began_at=began_at,
+            checked_at=now,
+            known_at=now,
+            expires_at=now + self._life + CODE_LIFE,
+            shared=refresher is not None and refresher.shares_tokens,
+        )

@@ -12,19 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from broker.model import (
-    AuditEvent,
-    AuthorizationCode,
-    Client,
-    Consent,
-    Grant,
-    Identity,
-    PendingLogin,
-    Session,
-    SigningKey,
-)
+from broker.model import AuditEvent, AuthorizationCode, Client, Consent, Events, Grant, PendingLogin, SigningKey
+from broker.store.upstream_base import KeepsUpstream
 
-Events = Sequence[AuditEvent]
 EventSink = Callable[[Events], None]
 Observer = Callable[[str, float], None]
 
@@ -78,7 +68,7 @@ class StoredEvent:
     event: AuditEvent
 
 
-class Store(Protocol):
+class Store(KeepsUpstream, Protocol):
     """Everything the broker keeps."""
 
     # Life
@@ -168,24 +158,7 @@ class Store(Protocol):
         """Return our subject for an upstream identity; `candidate` becomes it when there is none."""
         ...
 
-    async def save_session(self, session: Session, *, replaces: bytes | None, now: int, events: Events) -> None:
-        """Save a session; the one that it replaces (same browser) ends in the same transaction."""
-        ...
-
-    async def find_session(self, session_hash: bytes, *, now: int) -> Session | None:
-        """Return a live session."""
-        ...
-
-    async def end_session(self, session_hash: bytes, *, now: int, events: Events) -> bool:
-        """End a session; its grants stay. False (and no event) when there is none."""
-        ...
-
-    async def find_people(self, named: str) -> list[Identity]:
-        """Return who is meant by our subject, an upstream subject or an e-mail address (whatever its case), verified or not.
-
-        Each person once, as the newest session or grant knows them, the newest first.
-        """
-        ...
+    # Sessions and people are `KeepsUpstream`'s.
 
     # Consent
     async def find_consent(self, key: bytes) -> Consent | None:
@@ -203,7 +176,8 @@ class Store(Protocol):
         """Save grant, code and consent together. A later approval of the same request replaces the code and keeps the first grant.
 
         A consent already there stays `remembered` if it was. False when that request's code was redeemed already, or was another
-        person's: nobody gets a code for somebody else's grant.
+        person's: nobody gets a code for somebody else's grant; and when the grant's upstream session has ended, or was logged out
+        since its login began (rule B17).
         """
         ...
 
@@ -216,7 +190,7 @@ class Store(Protocol):
     ) -> bool:
         """Redeem a live code once and activate its grant with these expiries and refresh generation; exactly one caller gets True.
 
-        False as well when the code expired, has five wrong attempts, or its grant was revoked.
+        False as well when the code expired, has five wrong attempts, or its grant or the upstream session behind it has ended.
         """
         ...
 

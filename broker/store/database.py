@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from broker.store.base import Events
+from broker.model import Events
 
 Value = str | int | bytes | None
 Values = Mapping[str, Value]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from broker.store.base import Events, Observer
+from broker.model import Events
+from broker.store.base import Observer
 from broker.store.database import Change, Database, Outcome, Query, Row, Sweep, Values
 
 

@@ -15,7 +15,8 @@ import psycopg
 from psycopg import errors
 from psycopg.pq import ExecStatus
 
-from broker.store.base import Events, EventSink, StoreUnavailable
+from broker.model import Events
+from broker.store.base import EventSink, StoreUnavailable
 from broker.store.database import Change, Outcome, Query, Row, Sweep, Values
 from broker.store.postgres_connection import parameters
 from broker.store.postgres_pool import ANSWER, Pool

@@ -12,9 +12,7 @@ from broker.model import (
     Client,
     Consent,
     Grant,
-    Identity,
     PendingLogin,
-    Session,
 )
 from broker.store import texts
 from broker.store.base import StoredEvent
@@ -76,43 +74,6 @@ def login_of(row: Row) -> PendingLogin:
         created_at=row[10],
         expires_at=row[11],
     )
-
-
-def session_values(session: Session) -> dict[str, Value]:
-    """Return the values of a session's row."""
-    return {
-        "session_hash": session.session_hash,
-        "subject": session.identity.subject,
-        "identity": texts.identity_text(session.identity),
-        "created_at": session.created_at,
-        "checked_at": session.checked_at,
-        "expires_at": session.expires_at,
-    }
-
-
-def session_of(row: Row) -> Session:
-    """Return the session of a row."""
-    return Session(
-        session_hash=row[0],
-        identity=texts.identity_of(row[2], row[1]),
-        created_at=row[3],
-        checked_at=row[4],
-        expires_at=row[5],
-    )
-
-
-def email_pattern(address: str) -> str:
-    """Return a LIKE pattern (escape `!`) for the text of an identity with this address, in lower case."""
-    member = json.dumps({"email": address.lower()}, separators=(",", ":"))[1:-1].lower()
-    for special in "!%_":
-        member = member.replace(special, f"!{special}")
-    return f"%{member}%"
-
-
-def is_known_as(identity: Identity, named: str) -> bool:
-    """Tell whether this is who is meant by our subject, the upstream subject or an e-mail address."""
-    email = identity.email or ""
-    return named in (identity.subject, identity.upstream_subject) or email.lower() == named.lower()
 
 
 def consent_values(consent: Consent) -> dict[str, Value]:
@@ -189,6 +150,7 @@ def grant_values(grant: Grant) -> dict[str, Value]:
         "subject": grant.identity.subject,
         "identity": texts.identity_text(grant.identity),
         "session_hash": grant.session_hash,
+        "upstream_session_id": grant.upstream_session_id,
         "resource": grant.resource,
         "scopes": " ".join(grant.scopes),
         "handle": grant.handle,
@@ -237,6 +199,8 @@ def grant_of(row: Row) -> Grant:
         cnf=row[22],
         authorization_details=row[23],
         status_index=row[24],
+        upstream_session_id=row[25],
+        checked_at=row[26],
     )
 
 

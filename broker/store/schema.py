@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from broker.store.base import SchemaOutdated
 
-HEAD = "0001"  # the newest file in migrations/versions; they are numbered in order
+HEAD = "0002"  # the newest file in migrations/versions; they are numbered in order
 VERSION = "select version_num from alembic_version"
 EMPTY = ""  # a database that was never migrated
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 from broker.clock import Clock
@@ -11,20 +12,28 @@ from broker.model import (
     AuthorizationCode,
     Client,
     Consent,
+    Events,
     Grant,
+    Holdings,
     Identity,
+    LoggedOut,
     PendingLogin,
+    PersonSummary,
     Session,
     SigningKey,
+    UpstreamSession,
     digest,
 )
-from broker.store import rows, statements, texts
-from broker.store.base import Events, KeyRing, Observer, Registration, RegistrationLimits, StoredEvent
+from broker.store import rows, statements, texts, upstream_rows
+from broker.store import upstream_statements as upstream
+from broker.store.base import KeyRing, Observer, Registration, RegistrationLimits, StoredEvent
 from broker.store.database import Change, Database, Outcome, Sweep, Value, Values
 from broker.store.observed import ObservedDatabase
+from broker.store.upstream_base import LogoutToken
 
 CODE_KEPT = 86_400  # seconds that a redeemed code stays, so that a replay is recognised
 IN_FLIGHT = 5  # seconds: no transaction lasts longer, so a gap in the trail that is older stays one
+TOMBSTONE_KEPT = 3600  # seconds: longer than any login is on its way
 BATCH = 200  # rows that a purge deletes at once
 
 
@@ -51,6 +60,9 @@ class SqlStore:
         gone = 0
         for sweep in statements.PURGES:
             gone += await self._sweep(sweep, values)
+        await self._sweep(upstream.FORGET_TOKENS, values)
+        await self._sweep(upstream.POSTPONE, values)
+        gone += await self._sweep(upstream.PURGE, values)
         await self._sweep(statements.POSTPONE_CLIENTS, values)
         gone += await self._sweep(statements.PURGE_CONSENTS, values)
         clients = await self._sweep(statements.PURGE_CLIENTS, values)
@@ -116,22 +128,121 @@ class SqlStore:
         row = (await self._change(statements.SUBJECT_FOR, values)).row
         return str(row[0]) if row else candidate
 
-    async def save_session(self, session: Session, *, replaces: bytes | None, now: int, events: Events) -> None:
-        await self._done(statements.SAVE_SESSION, {**rows.session_values(session), "replaces": replaces}, events)
+    # Sessions and people
+    async def save_session(self, session: Session, *, replaces: bytes | None, now: int, events: Events) -> str | None:
+        values = {**upstream_rows.session_values(session), "replaces": replaces}
+        row = (await self._database.change(upstream.SAVE_SESSION, values, events)).row
+        return str(row[0]) if row else None
 
     async def find_session(self, session_hash: bytes, *, now: int) -> Session | None:
-        found = await self._database.rows(statements.FIND_SESSION, {"session_hash": session_hash, "now": now})
-        return rows.session_of(found[0]) if found else None
+        found = await self._database.rows(upstream.FIND_SESSION, {"session_hash": session_hash, "now": now})
+        return upstream_rows.session_of(found[0]) if found else None
 
     async def end_session(self, session_hash: bytes, *, now: int, events: Events) -> bool:
-        return await self._done(statements.END_SESSION, {"session_hash": session_hash, "now": now}, events)
+        return await self._done(upstream.END_SESSION, {"session_hash": session_hash, "now": now}, events)
+
+    async def find_upstream_session(self, upstream_session_id: str) -> UpstreamSession | None:
+        found = await self._database.rows(upstream.FIND, {"upstream_session_id": upstream_session_id})
+        return upstream_rows.upstream_of(found[0]) if found else None
+
+    async def lease_upstream_session(
+        self, upstream_session_id: str, *, lease: str, now: int, until: int, due: int
+    ) -> UpstreamSession | None:
+        values: Values = {
+            "upstream_session_id": upstream_session_id,
+            "lease": lease,
+            "now": now,
+            "until": until,
+            "due": due,
+        }
+        row = (await self._change(upstream.LEASE, values)).row
+        return upstream_rows.upstream_of(row) if row else None
+
+    async def renew_upstream_session(
+        self, session: UpstreamSession, *, lease: str, now: int, known_at: int, events: Events
+    ) -> bool:
+        values: Values = {
+            "upstream_session_id": session.upstream_session_id,
+            "lease": lease,
+            "identity": texts.identity_text(session.identity),
+            "session_key": upstream_rows.session_key(session.identity),
+            "sealed_tokens": session.sealed_tokens,
+            "now": now,
+            "known_at": known_at,
+        }
+        return await self._done(upstream.RENEW, values, events)
+
+    async def release_upstream_session(
+        self, upstream_session_id: str, *, lease: str, sealed_tokens: str | None, events: Events
+    ) -> bool:
+        values: Values = {"upstream_session_id": upstream_session_id, "lease": lease, "sealed_tokens": sealed_tokens}
+        return await self._done(upstream.RELEASE, values, events)
+
+    async def end_upstream_session(
+        self, upstream_session_id: str, *, lease: str, now: int, reason: str, events: Events
+    ) -> bool:
+        values: Values = {"upstream_session_id": upstream_session_id, "lease": lease, "now": now, "reason": reason}
+        return await self._done(upstream.END, values, events)
+
+    async def log_out(self, who: LoggedOut, token: LogoutToken, *, ends_grants: bool, now: int, events: Events) -> bool:
+        first_key, second_key = upstream_rows.logout_keys(who)
+        values: Values = {
+            "first_key": first_key,
+            "second_key": second_key,
+            "jti_hash": _use_hash("logout_token", json.dumps([who.issuer, token.jti])),
+            "jti_until": token.expires_at,
+            "tombstone_until": now + TOMBSTONE_KEPT,
+            "now": now,
+            "reason": "logout",
+        }
+        await self._change(upstream.MARK_LOGOUT, values)
+        if second_key != first_key:
+            await self._change(upstream.MARK_LOGOUT_TOO, values)
+        change = upstream.LOG_OUT_GRANTS if ends_grants else upstream.LOG_OUT_SESSIONS
+        return await self._done(change, values, events)
+
+    async def end_person(self, subject: str, *, now: int, reason: str, events: Events) -> bool:
+        known = await self._database.rows(upstream.FIND_UPSTREAM_IDS, {"subject": subject})
+        if not known:
+            return False
+        who = LoggedOut(issuer=known[0][0], subject=known[0][1], sid=None)
+        mark: Values = {
+            "first_key": upstream_rows.logout_keys(who)[0],
+            "jti_hash": b"",  # no token, so none that was used
+            "tombstone_until": now + TOMBSTONE_KEPT,
+            "now": now,
+        }
+        await self._change(upstream.MARK_LOGOUT, mark)
+        await self._database.change(upstream.END_PERSON, {"subject": subject, "now": now, "reason": reason}, events)
+        return True
 
     async def find_people(self, named: str) -> list[Identity]:
-        found = await self._database.rows(statements.FIND_PEOPLE, {"named": named, "email": rows.email_pattern(named)})
+        values: Values = {"named": named, "email": upstream_rows.email_pattern(named)}
         people: dict[str, Identity] = {}
-        for identity, subject in found:
+        for identity, subject in await self._database.rows(upstream.FIND_PEOPLE, values):
             people.setdefault(subject, texts.identity_of(identity, subject))
-        return [person for person in people.values() if rows.is_known_as(person, named)]
+        return [person for person in people.values() if upstream_rows.is_known_as(person, named)]
+
+    async def list_people(self, *, now: int) -> list[PersonSummary]:
+        found = await self._database.rows(upstream.LIST_PEOPLE, {"now": now})
+        return [person for row in found if (person := upstream_rows.person_of(row)) is not None]
+
+    async def holdings(self, subject: str, *, now: int) -> Holdings:
+        values: Values = {"subject": subject, "now": now}
+        sessions = await self._database.rows(upstream.SESSIONS_OF, values)
+        grants = await self._database.rows(statements.LIVE_GRANTS, values)
+        return Holdings(
+            sessions=tuple(upstream_rows.session_of(row) for row in sessions),
+            grants=tuple(rows.grant_of(row) for row in grants),
+        )
+
+    async def sealed_tokens(self, *, after: str, limit: int) -> list[tuple[str, str]]:
+        found = await self._database.rows(upstream.SEALED_TOKENS, {"after": after, "limit": limit})
+        return [(row[0], row[1]) for row in found]
+
+    async def reseal_tokens(self, upstream_session_id: str, *, sealed: str, resealed: str) -> bool:
+        values: Values = {"upstream_session_id": upstream_session_id, "sealed": sealed, "resealed": resealed}
+        return await self._done(upstream.RESEAL_TOKENS, values, ())
 
     # Consent
     async def find_consent(self, key: bytes) -> Consent | None:
@@ -205,7 +316,7 @@ class SqlStore:
         return bool((await self._database.rows(statements.TOKEN_ENDED, values))[0][0])
 
     async def first_use(self, purpose: str, key: str, *, expires_at: int, now: int) -> bool:
-        values: Values = {"key_hash": digest(f"{purpose}\0{key}"), "expires_at": expires_at, "now": now}
+        values: Values = {"key_hash": _use_hash(purpose, key), "expires_at": expires_at, "now": now}
         return await self._done(statements.FIRST_USE, values, ())
 
     # Keys
@@ -242,6 +353,10 @@ class SqlStore:
             if touched < BATCH:
                 break
         return total
+
+
+def _use_hash(purpose: str, key: str) -> bytes:
+    return digest(f"{purpose}\0{key}")
 
 
 def _named(record: str, values: Mapping[str, Value]) -> dict[str, Value]:

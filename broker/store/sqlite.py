@@ -15,8 +15,9 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
+from broker.model import Events
 from broker.store import rows
-from broker.store.base import Events, EventSink, StoreUnavailable
+from broker.store.base import EventSink, StoreUnavailable
 from broker.store.database import Change, Outcome, Query, Row, Sweep, Values
 from broker.store.schema import outdated
 from broker.store.sqlite_checkpoint import Checkpoints

@@ -19,7 +19,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from broker.store.base import Events, EventSink, StoreUnavailable
+from broker.model import Events
+from broker.store.base import EventSink, StoreUnavailable
 from broker.store.sqlite_file import unavailable
 
 GROUP = 64  # units in a commit: other processes get the write lock in between

@@ -2,12 +2,14 @@
 
 `/*skip locked*/` and `/*settled*/` are for PostgreSQL, which fills them in; SQLite has one writer at a time and needs neither.
 A grant's row is updated in place: the `purge_at` of a row is when it may go, and rotation moves no indexed column.
-Reads and changes of clients, logins, sessions and consents first, then codes, grants and tokens, then keys, audit and purge.
+Reads and changes of clients, logins and consents first, then codes, grants and tokens, then keys, audit and purge. Sessions and people
+stand in `upstream_statements`.
 """
 
 from __future__ import annotations
 
 from broker.store.database import Change, Maybe, Query, Sweep
+from broker.store.upstream_statements import LIVE_GRANTS_OF, LOGGED_OUT
 
 # What follows from a change that caches must notice; `{}` is the deciding step.
 _MOVED = "update counter set value = value + 1 where name = 'changes' and :{}.{} is not null"
@@ -88,34 +90,6 @@ SUBJECT_FOR = Change(
              on conflict (realm_id, upstream_issuer, upstream_subject, namespace) do update set seen_at = excluded.seen_at
              returning subject"""
 )
-SAVE_SESSION = Change(
-    saved="""insert into browser_session (session_hash, realm_id, subject, identity, created_at, checked_at, expires_at)
-             values (:session_hash, 'default', :subject, :identity, :created_at, :checked_at, :expires_at)
-             on conflict (session_hash) do update set subject = excluded.subject, identity = excluded.identity,
-               created_at = excluded.created_at, checked_at = excluded.checked_at, expires_at = excluded.expires_at
-             returning session_hash""",
-    replaced="delete from browser_session where session_hash = :replaces and session_hash <> :saved.session_hash",
-)
-FIND_SESSION = Query(
-    """select session_hash, subject, identity, created_at, checked_at, expires_at from browser_session
-       where session_hash = :session_hash and expires_at > :now"""
-)
-END_SESSION = Change(
-    ended="delete from browser_session where session_hash = :session_hash and expires_at > :now returning session_hash"
-)
-# Who is meant by a subject of ours, an upstream subject or an e-mail address; the address stands inside the record.
-FIND_PEOPLE = Query(
-    """with known as (
-         select identity, subject, checked_at as known_at from browser_session where realm_id = 'default'
-         union all select identity, subject, created_at as known_at from oauth_grant where realm_id = 'default')
-       select identity, subject from known
-       where subject = :named
-         or subject in (select p.subject from person p where p.realm_id = 'default' and p.upstream_subject = :named)
-         or subject in (select k.subject from known k where lower(k.identity) like :email escape '!')
-       order by known_at desc limit 10000""",
-    cold=True,
-)
-
 # Consent
 FIND_CONSENT = Query(
     """select key, subject, client_id, redirect_uri, resource, scopes, created_at, remembered from consent
@@ -127,17 +101,25 @@ APPROVED_BEFORE = Query(
 )
 
 # Codes and grants
-_GRANT = """g.grant_id, g.realm_id, g.client_id, g.client_snapshot, g.subject, g.identity, g.session_hash, g.resource, g.scopes,
-            g.handle, g.generation, g.mac_key_id, g.rotated_at, g.created_at, g.activated_at, g.idle_expires_at, g.expires_at,
-            g.revoked_at, g.revoked_reason, g.auth_method, g.sub_issued, g.actor, g.cnf, g.authorization_details,
-            g.status_index from oauth_grant g"""
+_GRANT = """g.grant_id, g.realm_id, g.client_id, g.client_snapshot, g.subject, coalesce(u.identity, g.identity), g.session_hash,
+            g.resource, g.scopes, g.handle, g.generation, g.mac_key_id, g.rotated_at, g.created_at, g.activated_at,
+            g.idle_expires_at, g.expires_at, coalesce(g.revoked_at, u.ended_at), coalesce(g.revoked_reason, u.ended_reason),
+            g.auth_method, g.sub_issued, g.actor, g.cnf, g.authorization_details, g.status_index, g.upstream_session_id,
+            u.checked_at from oauth_grant g left join upstream_session u on u.upstream_session_id = g.upstream_session_id"""
+# Nothing is done for a grant whose upstream session has ended.
+_CUT_OFF = """exists (select 1 from upstream_session u where u.upstream_session_id = oauth_grant.upstream_session_id
+              and u.ended_at is not null)"""
 SAVE_CODE = Change(
-    # A later approval takes the place of the earlier one, and its grant, but only the same person's.
+    # A later approval takes the place of the earlier one, and its grant, but only the same person's; a logout wins (rule B17).
     coded="""insert into authorization_code (request_id, code_hash, grant_id, subject, client_id, redirect_uri, code_challenge,
                resource, scopes, source, issued_at, expires_at, wrong_attempts, purge_at)
-             values (:code_request_id, :code_code_hash, :code_grant_id, :grant_subject, :code_client_id, :code_redirect_uri,
+             select :code_request_id, :code_code_hash, :code_grant_id, :grant_subject, :code_client_id, :code_redirect_uri,
                :code_code_challenge, :code_resource, :code_scopes, :code_source, :code_issued_at, :code_expires_at, 0,
-               :code_expires_at)
+               :code_expires_at
+             where not exists (select 1 from upstream_session where upstream_session_id = :grant_upstream_session_id
+               and (ended_at is not null or """
+    + LOGGED_OUT.format("upstream_session.")
+    + """))
              on conflict (request_id) do update set
                code_hash = excluded.code_hash, client_id = excluded.client_id, redirect_uri = excluded.redirect_uri,
                code_challenge = excluded.code_challenge, resource = excluded.resource, scopes = excluded.scopes,
@@ -145,12 +127,14 @@ SAVE_CODE = Change(
                wrong_attempts = 0, purge_at = excluded.purge_at
              where authorization_code.redeemed_at is null and authorization_code.subject = excluded.subject
              returning grant_id""",
-    granted="""insert into oauth_grant (grant_id, realm_id, client_id, client_snapshot, subject, identity, session_hash, resource,
-                 scopes, handle, generation, mac_key_id, rotated_at, created_at, activated_at, idle_expires_at, expires_at,
+    granted="""insert into oauth_grant (grant_id, realm_id, client_id, client_snapshot, subject, identity, session_hash,
+                 upstream_session_id, resource, scopes, handle, generation, mac_key_id, rotated_at, created_at, activated_at,
+                 idle_expires_at, expires_at,
                  revoked_at, revoked_reason, auth_method, sub_issued, actor, cnf, authorization_details, status_index, purge_at)
                select :coded.grant_id, :grant_realm_id, :grant_client_id, :grant_client_snapshot, :grant_subject,
-                 :grant_identity, :grant_session_hash, :grant_resource, :grant_scopes, :grant_handle, :grant_generation,
-                 :grant_mac_key_id, :grant_rotated_at, :grant_created_at, :grant_activated_at, :grant_idle_expires_at,
+                 :grant_identity, :grant_session_hash, :grant_upstream_session_id, :grant_resource, :grant_scopes,
+                 :grant_handle, :grant_generation, :grant_mac_key_id, :grant_rotated_at, :grant_created_at, :grant_activated_at,
+                 :grant_idle_expires_at,
                  :grant_expires_at, :grant_revoked_at, :grant_revoked_reason, :grant_auth_method, :grant_sub_issued,
                  :grant_actor, :grant_cnf, :grant_authorization_details, :grant_status_index, :code_expires_at
                where :coded.grant_id is not null
@@ -173,7 +157,9 @@ REDEEM_CODE = Change(
              returning grant_id, client_id""",
     activated="""update oauth_grant set activated_at = :now, generation = :generation, idle_expires_at = :idle_expires_at,
                    expires_at = :expires_at, purge_at = :expires_at
-                 where grant_id = :spent.grant_id and revoked_at is null returning grant_id""",
+                 where grant_id = :spent.grant_id and revoked_at is null and not """
+    + _CUT_OFF
+    + " returning grant_id",
     # A registered client is used from its first grant on: it leaves the count of unused ones and lives as long as the grant.
     used=Maybe(
         """update client set used_at = :now, expires_at = :expires_at
@@ -188,10 +174,13 @@ COUNT_WRONG_ATTEMPT = Change(
 )
 FIND_GRANT = Query("select " + _GRANT + " where g.grant_id = :grant_id")
 FIND_GRANT_BY_HANDLE = Query("select " + _GRANT + " where g.handle = :handle")
+LIVE_GRANTS = Query("select " + _GRANT + LIVE_GRANTS_OF, cold=True)
 ROTATE = Change(
     rotated="""update oauth_grant set generation = generation + 1, rotated_at = :now, idle_expires_at = :idle_expires_at
                where handle = :handle and generation = :generation and activated_at is not null and revoked_at is null
-               and idle_expires_at > :now and expires_at > :now returning grant_id"""
+               and idle_expires_at > :now and expires_at > :now and not """
+    + _CUT_OFF
+    + " returning grant_id"
 )
 REVOKE_GRANT = Change(
     revoked="""update oauth_grant set revoked_at = :now, revoked_reason = :reason
@@ -205,7 +194,9 @@ REVOKE_TOKEN = Change(
 )
 TOKEN_ENDED = Query(
     """select exists (select 1 from revoked_token where jti = :jti) or not exists (
-       select 1 from oauth_grant where grant_id = :grant_id and revoked_at is null and expires_at > :now)"""
+       select 1 from oauth_grant where grant_id = :grant_id and revoked_at is null and expires_at > :now and not """
+    + _CUT_OFF
+    + ")"
 )
 FIRST_USE = Change(
     used="""insert into used_key (key_hash, expires_at) values (:key_hash, :expires_at)
@@ -271,6 +262,7 @@ PURGES = tuple(
         ("revoked_token", "jti", "expires_at"),
         ("used_key", "key_hash", "expires_at"),
         ("registration_source", "source", "window_ends_at"),
+        ("logout_tombstone", "key", "expires_at"),
     )
 )
 PURGE_EVENTS = Sweep(  # the trail grows at its end, so what is old stands at its beginning

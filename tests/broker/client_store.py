@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import cast
 
-from broker.model import Client
-from broker.store.base import Events, Registration, RegistrationLimits, Store, StoreUnavailable
+from broker.model import Client, Events
+from broker.store.base import Registration, RegistrationLimits, Store, StoreUnavailable
 
 
 class ClientStore:

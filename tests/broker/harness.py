@@ -6,6 +6,7 @@ owed, no redirect to a place nobody registered; and when the broker closes, no s
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -21,9 +22,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx2
 
-from broker.app import Broker, create_app
+from broker.app import create_app
 from broker.audit import Audit
 from broker.clock import SystemEntropy
+from broker.core import Broker
 from broker.model import Client, ClientSource, Resource
 from broker.settings import ProviderConfig, Settings
 from broker.store.base import Store
@@ -78,6 +80,9 @@ class FakeClock:
 
     def monotonic(self) -> float:
         return float(self.time)
+
+    async def sleep(self, _seconds: float) -> None:
+        await asyncio.sleep(0)
 
     def forward(self, seconds: int) -> None:
         self.time += seconds

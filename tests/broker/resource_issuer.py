@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from functools import cache
@@ -31,6 +32,9 @@ class ManualClock:
     def monotonic(self) -> float:
         """Return the hand that never goes back."""
         return self.hand
+
+    async def sleep(self, _seconds: float) -> None:
+        await asyncio.sleep(0)
 
     def advance(self, seconds: int) -> None:
         """Let time pass."""

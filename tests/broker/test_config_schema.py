@@ -96,7 +96,7 @@ def test_what_the_loader_takes_fits_the_schema() -> None:
         ("session_ttl = 3600", "session_ttl = 0"),
         ("session_ttl = 3600", 'session_ttl = "soon"'),
         ('type = "keycloak"', 'type = "ldap"'),
-        ("require_iss = true", 'stale_limit = "5m"'),
+        ("require_iss = true", 'logout_ends = "everything"'),
         ('access_token_ttl = "5m"', 'require = "mfa"'),
         ('access_token_ttl = "5m"', 'require = { acrr = "mfa" }'),
         ('access_token_ttl = "5m"', "require = {}"),

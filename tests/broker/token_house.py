@@ -5,6 +5,7 @@ A login is one call: the store gets the code, the grant and the consent that the
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import tempfile
@@ -87,6 +88,9 @@ class FakeClock:
 
     def monotonic(self) -> float:
         return float(self.time)
+
+    async def sleep(self, _seconds: float) -> None:
+        await asyncio.sleep(0)
 
     def forward(self, seconds: int) -> None:
         self.time += seconds

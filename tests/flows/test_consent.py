@@ -423,24 +423,6 @@ async def test_logout_ends_the_session_and_a_foreign_page_cannot_cause_it(broker
     assert len(await broker.events("session.ended")) == 1
 
 
-async def test_a_session_older_than_the_recheck_interval_issues_nothing(broker: BrokerUnderTest):
-    """The provider has to vouch again: the page shows its button, an old page's Allow is asked again."""
-    browser = broker.browser()
-    await browser.login()
-    page = await browser.authorize()
-    broker.clock.forward(899)
-    assert ("decision", "allow") in Form((await browser.authorize()).text).buttons
-    broker.clock.forward(1)
-    assert ("provider", "corp") in Form((await browser.authorize()).text).buttons
-    broker.clock.forward(-400)
-    late = await browser.answer(page, "decision", "allow")
-    assert late.status_code == 303
-    broker.clock.forward(400)
-    refused = await browser.submit(Form(page.text), {"decision": "allow"})
-    assert refused.status_code in (200, 400)
-    assert "location" not in refused.headers
-
-
 @pytest.mark.parametrize(
     "asked", [{"prompt": "login"}, {"prompt": "select_account"}, {"max_age": "0"}, {"max_age": "4"}], ids=str
 )

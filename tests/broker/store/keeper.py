@@ -7,7 +7,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from broker.model import AuditEvent, AuthorizationRequest, Client, ClientSource, Consent, PendingLogin, Session
+from broker.model import (
+    AuditEvent,
+    AuthorizationRequest,
+    Client,
+    ClientSource,
+    Consent,
+    PendingLogin,
+    Session,
+    UpstreamSession,
+)
 from broker.store.base import RegistrationLimits, Store, StoreUnavailable
 from broker.store.open import open_store
 from tests.broker.records import NOW, REDIRECT_URI, make_client, make_code, make_grant, make_identity
@@ -28,6 +37,9 @@ class StandingClock:
 
     def monotonic(self) -> float:
         return float(self.time)
+
+    async def sleep(self, _seconds: float) -> None:
+        await asyncio.sleep(0)
 
 
 class Keeper:
@@ -96,15 +108,23 @@ def make_login(**changes: Any) -> PendingLogin:
     return PendingLogin(**fields | changes)
 
 
-def make_session(**changes: Any) -> Session:
+def make_upstream(**changes: Any) -> UpstreamSession:
     fields: dict[str, Any] = {
-        "session_hash": b"b" * 32,
+        "upstream_session_id": "us-1",
         "identity": make_identity(),
-        "created_at": NOW,
+        "sealed_tokens": "sealed-1",
+        "began_at": NOW - 10,
         "checked_at": NOW,
+        "known_at": NOW,
         "expires_at": NOW + 3600,
     }
-    return Session(**fields | changes)
+    return UpstreamSession(**fields | changes)
+
+
+def make_session(*, session_hash: bytes = b"b" * 32, expires_at: int = NOW + 3600, **upstream: Any) -> Session:
+    """Return a session; an upstream session is its own unless `upstream_session_id` says otherwise."""
+    fields = {"upstream_session_id": f"us-{session_hash.hex()}", "expires_at": expires_at, **upstream}
+    return Session(session_hash=session_hash, upstream=make_upstream(**fields), created_at=NOW, expires_at=expires_at)
 
 
 def make_consent(**changes: Any) -> Consent:

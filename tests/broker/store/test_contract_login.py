@@ -122,13 +122,6 @@ async def test_a_new_session_ends_the_one_that_it_replaces(store: Store):
     assert await store.find_session(b"2" * 32, now=NOW)
 
 
-async def test_a_session_saved_again_stays_one_session(store: Store):
-    """A re-check stores when the provider last vouched for the person."""
-    await store.save_session(make_session(), replaces=None, now=NOW, events=())
-    await store.save_session(make_session(checked_at=NOW + 9), replaces=b"b" * 32, now=NOW, events=())
-    assert await store.find_session(b"b" * 32, now=NOW) == make_session(checked_at=NOW + 9)
-
-
 async def test_of_sixteen_sign_outs_one_ends_the_session(stores: Keeper):
     """The event of the end is stored once."""
     replicas = [await stores.open(), await stores.open()]

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from broker.model import AuditEvent
-from broker.store.base import Events, StoreUnavailable
+from broker.model import AuditEvent, Events
+from broker.store.base import StoreUnavailable
 from broker.store.sqlite_file import connect_reader, connect_writer
 from broker.store.sqlite_writer import GROUP, Work, Writer
 from tests.broker.store.keeper import event, unheard

@@ -1,0 +1,56 @@
+"""The configured identity providers, with what is ours about each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from broker.settings import ProviderConfig, Settings
+from providers.base import Provider, RefreshesIdentity, VerifiesLogout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderButton:
+    """One way to sign in, as pages show it."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The configured providers, by id."""
+
+    providers: Mapping[str, Provider]
+    settings: Settings
+
+    def config(self, provider: str) -> ProviderConfig | None:
+        """Return a provider's settings, None where it is not configured any more."""
+        return next((p for p in self.settings.providers if p.id == provider), None)
+
+    def callback(self, provider: str) -> str:
+        """Return the redirect URI registered at that provider: one path each (rule B1)."""
+        return self.settings.url(f"/callback/{provider}")
+
+    def refresher(self, provider: str) -> RefreshesIdentity | None:
+        """Return the provider if it can vouch for somebody again without them; None where it cannot."""
+        adapter = self.providers.get(provider)
+        return adapter if isinstance(adapter, RefreshesIdentity) else None
+
+    def logout_verifier(self, provider: str) -> VerifiesLogout | None:
+        """Return the provider if it sends logout tokens; None where it does not, or is unknown."""
+        adapter = self.providers.get(provider)
+        return adapter if isinstance(adapter, VerifiesLogout) else None
+
+    def states_age(self, provider: str) -> bool:
+        """Tell whether a provider can be asked how old a sign-in may be; from any other, `max_age` would only bring a failure."""
+        config = self.config(provider)
+        return config is not None and "auth_time" in config.gives
+
+    def buttons(self) -> tuple[ProviderButton, ...]:
+        """Return the ways to sign in, as the consent page shows them."""
+        return tuple(
+            ProviderButton(id=p.id, name=p.adapter.display_name, scopes=self.providers[p.id].scopes)
+            for p in self.settings.providers
+        )
