@@ -181,7 +181,7 @@ def login_endpoints(core: Core) -> tuple[HasRoutes, ...]:
             cookies=cookies,
             debug=debug.finish if debug else None,
         ),
-        Logout(origin, store=store, cookies=cookies, pages=core.pages, clock=clock, audit=audit),
+        Logout(core.upstream, store=store, cookies=cookies, pages=core.pages, clock=clock, audit=audit),
         BackchannelLogout(core.upstream, store=store, clock=clock, audit=audit),
         *([debug] if debug else []),
     )

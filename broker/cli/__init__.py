@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from broker.cli import audit, clients, config, doctor, keys, migrate, policy, secrets
+from broker.cli import audit, clients, config, doctor, keys, migrate, policy, secrets, users
 from broker.cli.context import UNUSABLE, ConfigFile, Overrides, known_types, new_group, read_again, sources, stop
 from broker.config import SettingsError, examine
 
@@ -20,6 +20,7 @@ app.add_typer(secrets.app, name="secrets")
 app.add_typer(clients.app, name="clients")
 app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")
+app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
 app.command("migrate", epilog=migrate.EXAMPLE)(migrate.migrate)
 app.command("doctor", epilog=doctor.EXAMPLE)(doctor.doctor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -13,13 +12,16 @@ from broker.cli.context import (
     Desk,
     Overrides,
     at_desk,
+    moment,
     new_group,
     print_json,
     print_table,
     settings_from,
+    with_master_key,
 )
 from broker.model import SigningKey
 from broker.protocol.key_ring import state
+from broker.seal import Sealer
 
 app = new_group(
     "Signing keys: list them, make new ones before their time, or seal them under a new master key.",
@@ -65,20 +67,25 @@ def rotate(
 
 @app.command(epilog="Example: BROKER_MASTER_KEY=new,old mcp-broker keys reseal")
 def reseal(*, config_file: ConfigFile = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Seal every key under the first master key, once every process runs with it; say when the older ones may go."""
+    """Seal all keys and upstream tokens under the first master key, once every process runs with it; say when older ones may go."""
     from broker.login.browser import LOGIN_LIFE  # noqa: PLC0415 - imports the web framework
+    from broker.upstream.vault import TokenVault  # noqa: PLC0415 - as above
 
-    async def work(desk: Desk) -> tuple[int, int]:
+    async def work(desk: Desk) -> tuple[int, int, int]:
         keys = await desk.keys()
-        return await keys.reseal(), desk.clock.now() + LOGIN_LIFE
+        sealer = Sealer(with_master_key(desk.settings).master_keys, desk.entropy)
+        tokens = await TokenVault(sealer).reseal(desk.store, now=desk.clock.now())
+        return await keys.reseal(), tokens, desk.clock.now() + LOGIN_LIFE
 
-    moved, free_at = at_desk(settings_from(config_file, overrides), work)
+    moved, tokens, free_at = at_desk(settings_from(config_file, overrides), work)
     if as_json:
-        print_json({"moved": moved, "older_may_go_at": free_at})
+        print_json({"moved": moved, "moved_tokens": tokens, "older_may_go_at": free_at})
         return
-    typer.echo(f"{moved} keys were moved; every key is sealed under the first master key now.")
     typer.echo(
-        f"Older master keys may leave the list at {_time(free_at)}, when every login that began under them is over."
+        f"{moved} keys and {tokens} upstream tokens were moved; all of them are sealed under the first master key now."
+    )
+    typer.echo(
+        f"Older master keys may leave the list at {moment(free_at)}, when every login that began under them is over."
     )
 
 
@@ -105,16 +112,12 @@ def _print(keys: list[dict[str, Any]], *, as_json: bool) -> None:
         (
             key["alg"],
             key["state"],
-            _time(key["activates_at"]),
-            _time(key["retires_at"]),
-            _time(key["gone_at"]),
+            moment(key["activates_at"]),
+            moment(key["retires_at"]),
+            moment(key["gone_at"]),
             key["kid"],
         )
         for key in keys
     ]
     head = ("ALGORITHM", "STATE", "SIGNS FROM", "SIGNS UNTIL", "PUBLISHED UNTIL", "KEY ID")
     print_table(rows, head=head, empty="There is no key yet: the first start of `mcp-broker serve` makes them.")
-
-
-def _time(seconds: int | None) -> str:
-    return "-" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

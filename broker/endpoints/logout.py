@@ -1,4 +1,4 @@
-"""POST /logout: ends this browser's session with the broker; connected apps keep their grants."""
+"""/logout: GET asks; POST ends this browser's session here and offers the way to end the one at the provider. Connected apps stay."""
 
 from __future__ import annotations
 
@@ -9,21 +9,27 @@ from starlette.routing import Route
 from broker.audit import Audit, Event
 from broker.clock import Clock
 from broker.login.browser import BrowserCookies
-from broker.model import digest
+from broker.model import Session, digest
 from broker.oauth import InvalidRequest, Reason
 from broker.pages import Pages
 from broker.protocol.consent import same_origin
 from broker.store.base import Store
+from broker.upstream.configured import Upstream
+
+PATH = "/logout"
 
 
 class Logout:
-    """The logout endpoint."""
+    """The logout endpoint, also where a provider sends the browser back to."""
 
     def __init__(
-        self, origin: str, *, store: Store, cookies: BrowserCookies, pages: Pages, clock: Clock, audit: Audit
+        self, upstream: Upstream, *, store: Store, cookies: BrowserCookies, pages: Pages, clock: Clock, audit: Audit
     ) -> None:
-        """Keep our own origin and the collaborators."""
-        self._origin = origin
+        """Keep the collaborators."""
+        self._upstream = upstream
+        settings = upstream.settings
+        self._origin = settings.issuer.removesuffix(settings.issuer_path)
+        self._url = settings.url(PATH)
         self._store = store
         self._cookies = cookies
         self._pages = pages
@@ -31,19 +37,37 @@ class Logout:
         self._audit = audit
 
     def routes(self) -> list[Route]:
-        """Return the one route."""
-        return [Route("/logout", self.handle, methods=["POST"])]
+        """Return the page and its form."""
+        return [Route(PATH, self.show, methods=["GET"]), Route(PATH, self.handle, methods=["POST"])]
+
+    async def show(self, request: Request) -> Response:
+        """Ask whoever is signed in; tell everybody else that they are not. Writes nothing."""
+        session = await self._session(request)
+        if session is None:
+            return self._pages.render("signed_out.html", provider=None, provider_url=None)
+        identity = session.identity
+        who = identity.name or identity.email or identity.subject
+        return self._pages.render("sign_out.html", action=self._url, name=who, provider=identity.provider)
 
     async def handle(self, request: Request) -> Response:
         """End the session; a POST from a page of somebody else is refused."""
         headers = request.headers
         if not same_origin(headers.get("sec-fetch-site"), headers.get("origin"), self._origin):
             raise InvalidRequest(Reason.CSRF)
-        cookie = self._cookies.read(request).session
-        if cookie is not None:
-            event = self._audit.event(Event.SESSION_ENDED, reason="logout")
-            await self._store.end_session(digest(cookie), now=self._clock.now(), events=[event])
-        response = self._pages.render("signed_out.html")
-        for name in (self._cookies.session, self._cookies.login, self._cookies.csrf):
-            self._cookies.clear(response, name)
+        session = await self._session(request)
+        name, url = None, None
+        if session is not None:
+            identity = session.identity
+            event = self._audit.event(Event.SESSION_ENDED, subject=identity.subject, reason="logout")
+            await self._store.end_session(session.session_hash, now=self._clock.now(), events=[event])
+            config = self._upstream.config(identity.provider)
+            name = config.adapter.display_name if config else None
+            url = await self._upstream.logout_url(identity.provider, return_to=self._url)
+        response = self._pages.render("signed_out.html", provider=name, provider_url=url)
+        for cookie in (self._cookies.session, self._cookies.login, self._cookies.csrf):
+            self._cookies.clear(response, cookie)
         return response
+
+    async def _session(self, request: Request) -> Session | None:
+        cookie = self._cookies.read(request).session
+        return await self._store.find_session(digest(cookie), now=self._clock.now()) if cookie else None

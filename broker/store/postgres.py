@@ -144,7 +144,8 @@ def in_one_statement(change: Change, *, audited: bool) -> bytes:
     """Return a chain as one statement whose row is: how many steps decided for it, and what the last of them returned."""
     parts = [_part(step.name, step.with_references(REFERENCE)) for step in change.steps]
     if not change.decisions:
-        return translate(f"with {', '.join([*parts, _part('logged', INSERT_EVENTS)])} select 0")
+        parts += [_part("logged", INSERT_EVENTS)] if audited else []
+        return translate(f"with {', '.join(parts)} select 0")
     last = change.decisions[-1].name
     if audited:
         parts.append(_part("logged", f"{INSERT_EVENTS} where exists (select 1 from {last})"))  # noqa: S608 - a step's name

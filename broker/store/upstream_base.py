@@ -40,7 +40,7 @@ class KeepsUpstream(Protocol):
         ...
 
     async def end_session(self, session_hash: bytes, *, now: int, events: Events) -> bool:
-        """End a session; its grants stay. False (and no event) when there is none."""
+        """End a session; its grants stay. Upstream tokens that no grant needs are forgotten. False (and no event) when there is none."""
         ...
 
     async def find_upstream_session(self, upstream_session_id: str) -> UpstreamSession | None:

@@ -43,7 +43,12 @@ _SESSION = f"""select s.session_hash, s.created_at, s.expires_at, {COLUMNS}
                from browser_session s join upstream_session u on u.upstream_session_id = s.upstream_session_id """
 FIND_SESSION = Query(_SESSION + "where s.session_hash = :session_hash and s.expires_at > :now and u.ended_at is null")
 END_SESSION = Change(
-    ended="delete from browser_session where session_hash = :session_hash and expires_at > :now returning session_hash"
+    ended="""delete from browser_session where session_hash = :session_hash and expires_at > :now
+             returning session_hash, upstream_session_id""",
+    forgotten="""update upstream_session set sealed_tokens = null
+                 where upstream_session_id = :ended.upstream_session_id and shared_key is null and not exists (
+                   select 1 from oauth_grant g where g.upstream_session_id = upstream_session.upstream_session_id
+                   and g.revoked_at is null and g.expires_at > :now)""",
 )
 
 # The re-check: whoever has the lease asks the provider, everybody else waits and reads.

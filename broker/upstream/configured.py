@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from broker.settings import ProviderConfig, Settings
-from providers.base import Provider, RefreshesIdentity, VerifiesLogout
+from providers.base import EndsSession, Provider, RefreshesIdentity, UpstreamError, VerifiesLogout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,18 @@ class Upstream:
         """Return the provider if it sends logout tokens; None where it does not, or is unknown."""
         adapter = self.providers.get(provider)
         return adapter if isinstance(adapter, VerifiesLogout) else None
+
+    async def logout_url(self, provider: str, *, return_to: str) -> str | None:
+        """Return where a browser can end its session at the provider (RP-Initiated Logout); None where there is no such place, or now.
+
+        Without a hint of the ID token: no upstream token is in any answer (rule B13), and the provider asks the person.
+        """
+        adapter = self.providers.get(provider)
+        ender = adapter if isinstance(adapter, EndsSession) else None
+        try:
+            return None if ender is None else await ender.logout_url(None, return_to=return_to)
+        except UpstreamError:
+            return None
 
     def states_age(self, provider: str) -> bool:
         """Tell whether a provider can be asked how old a sign-in may be; from any other, `max_age` would only bring a failure."""
