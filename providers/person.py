@@ -14,6 +14,8 @@ from providers.discovery import Metadata
 from providers.http import document
 from providers.registration import Registration
 
+REFUSED = "userinfo_refused"
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -40,8 +42,8 @@ async def ask(
         return Told(sources)
     found = await _ask_userinfo(registration, metadata.userinfo_endpoint, access_token, subject)
     if found is None and options.userinfo == "always" and claims is not None:
-        raise UpstreamError(Fault.OPERATOR, "userinfo_refused")
-    return Told(sources, "userinfo_refused") if found is None else Told((*sources, found))
+        raise UpstreamError(Fault.OPERATOR, REFUSED)
+    return Told(sources, REFUSED) if found is None else Told((*sources, found))
 
 
 async def describe(

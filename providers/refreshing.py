@@ -94,7 +94,12 @@ def _claims_before(tokens: UpstreamTokens) -> Mapping[str, Any]:
 async def _updated(
     registration: Registration, told: Told, tokens: UpstreamTokens, known: UpstreamIdentity
 ) -> UpstreamIdentity:
-    """Return `known` with what the provider says anew; what it does not restate stays, except groups, roles and the like."""
+    """Return `known` with what the provider says anew; what it does not restate stays, except groups, roles and the like.
+
+    Raises UpstreamError INTERACTION when it gives tokens and then says of nobody whose they are: so a leaver would stay.
+    """
+    if not told.sources and told.absent == person.REFUSED:
+        raise UpstreamError(Fault.INTERACTION, person.REFUSED)
     if told.sources:
         registration.preset.admit(told.sources, registration.settings)
     email = registration.preset.email(told.sources)

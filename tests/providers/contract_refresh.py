@@ -53,6 +53,19 @@ async def test_a_refresh_without_an_id_token_asks_userinfo(case: Case) -> None:
     assert after.tokens.id_token == before.tokens.id_token
 
 
+@pytest.mark.parametrize("answer", [faulty.UNAUTHORIZED, faulty.FORBIDDEN])
+async def test_a_refresh_after_which_nobody_says_who_it_is_about_vouches_for_nobody(
+    case: Case, answer: faulty.Answer
+) -> None:
+    """Security rule B16: GitLab's library renews the tokens of a blocked person, without an ID token, and closes UserInfo to them."""
+    before = await case.sign_in()
+    case.idp.faults.refresh["id_token"] = ABSENT
+    case.idp.faults.answers["userinfo"] = answer
+    error = await case.no_refresh(before)
+    assert (error.fault, error.reason) == (Fault.INTERACTION, "userinfo_refused")
+    assert error.tokens is not None
+
+
 async def test_without_a_new_refresh_token_the_old_one_stays(case: Case) -> None:
     """RFC 6749 section 6: Google and Cognito give none."""
     before = await case.sign_in()
