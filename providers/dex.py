@@ -1,7 +1,8 @@
 """Type `dex`: Dex, which stands before other identity providers. Groups and refresh tokens come only for scopes of their own.
 
 What Dex says of a person is as good as its connector: some vouch for every e-mail address. On a refresh it asks the connector again,
-where that can be asked. It takes no token back, sends no logout tokens and has no session to end; it knows no `acr`.
+where that can be asked; a refresh token that is dead it calls `invalid_request`. It takes no token back, sends no logout tokens and has
+no session to end; it knows no `acr`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from providers.options import OFFLINE, OPTIONS, Preset, faults
 
 PRESET = Preset(
     wanted=(OFFLINE, "groups"),
+    dead_refresh="invalid_request",
     console=Console(
         issuer="the key issuer in Dex's configuration file",
         client="staticClients in Dex's configuration file: id and secret",

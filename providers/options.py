@@ -95,7 +95,8 @@ class Preset:
     which refuses people whom the settings keep out. `email` reads the address as far as the provider speaks for it, `attributes` what
     a policy may ask beyond roles. `parameters` come on top of an authorization request's own (empty: removed). `group_source` is
     asked for the groups where there is one. `token_error` reads what the token endpoint says beyond the standard.
-    `renewal_names_scopes`: a refresh names the scopes again (RFC 6749 section 6 lets it).
+    `renewal_names_scopes`: a refresh names the scopes again (RFC 6749 section 6 lets it). `dead_refresh` is what the provider calls a
+    refresh token that is dead.
     `assertion_names_endpoint`: our assertions name the endpoint as audience (rule B18). `rsa_algorithm` signs them.
     `logout_endpoint` is where a session is ended, `logout_return` the parameter that brings the browser back. `advertises_pkce`:
     whether its metadata speaks of S256 when it can do it. `mismatch_marks` tell, in what the authorization endpoint answers, that our
@@ -118,6 +119,7 @@ class Preset:
     group_source: Callable[[ProviderSettings, UpstreamHttp, Clock], GroupSource | None] = no_source
     token_error: Callable[[Mapping[str, object]], UpstreamError | None] = standard_error
     renewal_names_scopes: bool = False
+    dead_refresh: str = "invalid_grant"
     assertion_names_endpoint: bool = False
     rsa_algorithm: str = "RS256"
     logout_return: str = "post_logout_redirect_uri"

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 
 from providers import client_auth, discovery
-from providers.base import ProviderSettings, UpstreamTokens
+from providers.base import Fault, ProviderSettings, UpstreamError, UpstreamTokens
 from providers.client_auth import ClientAuth
 from providers.discovery import Metadata
 from providers.http import UpstreamHttp, UpstreamResponse
@@ -67,7 +67,12 @@ class Registration:
             authorization=credentials.authorization,
             within=within,
         )
-        return self._tokens(response)
+        try:
+            return self._tokens(response)
+        except UpstreamError as refusal:
+            if refusal.reason != self.preset.dead_refresh:
+                raise
+        raise UpstreamError(Fault.PERMANENT, "invalid_grant")
 
     async def post(
         self, endpoint: str, metadata: Metadata, fields: dict[str, str], *, operation: str

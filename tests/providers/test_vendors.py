@@ -293,6 +293,19 @@ async def test_a_dex_subject_is_taken_as_it_is() -> None:
         assert (await case.sign_in()).subject == sub
 
 
+async def test_a_dead_refresh_token_of_dex_is_called_an_invalid_request() -> None:
+    """Where RFC 6749 section 5.2 says `invalid_grant`; taken for our own mistake, it would end nobody's grant."""
+    async with open_case("dex") as case:
+        before = await case.sign_in()
+        case.idp.faults.answers["refresh"] = faulty.error(400, "invalid_request", text="Refresh token expired.")
+        error = await case.no_refresh(before)
+        assert (error.fault, error.reason) == (Fault.PERMANENT, "invalid_grant")
+        case.idp.faults.answers["refresh"] = faulty.error(500, "invalid_request", text="")  # its connector is away
+        assert (await case.no_refresh(before)).fault is Fault.TRANSIENT
+        case.idp.faults.answers["refresh"] = faulty.error(401, "invalid_client")
+        assert (await case.no_refresh(before)).fault is Fault.OPERATOR
+
+
 async def test_an_authentik_issuer_keeps_its_slash() -> None:
     """Security rule B7: the application's own issuer, byte for byte."""
     async with open_case("authentik") as case:
