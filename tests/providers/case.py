@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +16,7 @@ from providers.base import (
     Fault,
     Provider,
     ProviderSettings,
+    ProviderType,
     RefreshesIdentity,
     UpstreamError,
     UpstreamIdentity,
@@ -25,7 +26,7 @@ from providers.console import Console
 from providers.http import open_http
 from providers.oidc import OpenIdProvider
 from providers.registry import build, provider_types
-from tests.providers.kinds import KINDS
+from tests.providers.kinds import KINDS, Kind
 from tests.providers.scripted_idp import Person, ScriptedIdp
 
 START = 1_800_000_000
@@ -104,11 +105,22 @@ def judged(error: UpstreamError) -> UpstreamError:
 
 
 @asynccontextmanager
-async def open_case(kind: str, *, idp: dict[str, Any] | None = None, **changes: Any) -> AsyncIterator[Case]:
-    """Open a case of a provider type; `idp` are arguments of the scripted provider, `changes` of the settings."""
+async def open_case(
+    kind: str,
+    *,
+    idp: dict[str, Any] | None = None,
+    shape: Kind | None = None,
+    types: Mapping[str, ProviderType] = TYPES,
+    script: type[ScriptedIdp] = ScriptedIdp,
+    **changes: Any,
+) -> AsyncIterator[Case]:
+    """Open a case of a provider type; `idp` are arguments of the scripted provider, `changes` of the settings.
+
+    A third party's type brings its `shape` and the `types` that hold it, and a `script` where it is no OpenID provider.
+    """
     clock = Clock()
-    shape = KINDS[kind]
-    scripted = ScriptedIdp(**{"issuer": shape.issuer, "now": clock.now, **(idp or {})})
+    shape = shape or KINDS[kind]
+    scripted = script(**{"issuer": shape.issuer, "now": clock.now, **(idp or {})})
     scripted.people = {
         name: Person(person.sub, {**person.claims, **shape.claims}) for name, person in scripted.people.items()
     }
@@ -119,7 +131,7 @@ async def open_case(kind: str, *, idp: dict[str, Any] | None = None, **changes: 
         observed.append((operation, seconds))
 
     async with open_http(settings, transport=scripted.transport, observe=observe) as http:
-        provider = build(settings, http, clock.now, TYPES)
+        provider = build(settings, http, clock.now, types)
         yield Case(kind, scripted, clock, settings, provider, observed)
 
 
