@@ -1,9 +1,10 @@
-"""The example package of providers/README.md: pip installs it, and the broker then knows its types."""
+"""The example package of providers/README.md: its code is that of the page, pip installs it, and the broker then knows its types."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -18,6 +19,7 @@ from tests.providers.example import SHAPES, SOURCE, entries
 pytestmark = pytest.mark.xdist_group("example package")  # installed once
 
 ROOT = Path(__file__).parents[2]
+README = (ROOT / "providers" / "README.md").read_text()
 
 
 def validate(kind: str, folder: Path, package: Path | None) -> subprocess.CompletedProcess[str]:
@@ -40,6 +42,12 @@ def validate(kind: str, folder: Path, package: Path | None) -> subprocess.Comple
         check=False,
         timeout=60,
     )
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "acme_openid.py", "acme_forge.py"])
+def test_the_code_on_the_page_is_the_code_of_the_package(name: str) -> None:
+    shown = re.findall(rf"`{re.escape(name)}`:\n\n```(?:python|toml)\n(.*?)```", README, re.DOTALL)
+    assert shown == [(SOURCE / name).read_text()]
 
 
 def test_the_forge_is_about_forty_lines() -> None:
