@@ -81,8 +81,8 @@ class FakeClock:
     def monotonic(self) -> float:
         return float(self.time)
 
-    async def sleep(self, _seconds: float) -> None:
-        await asyncio.sleep(0)
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.05))  # as short as another process needs to make a difference
 
     def forward(self, seconds: int) -> None:
         self.time += seconds

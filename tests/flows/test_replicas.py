@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from broker.model import LoggedOut
+from broker.store.upstream_base import LogoutToken
 from tests.broker.harness import FILES, IDP, TRUSTED, VERIFIER, BrokerUnderTest, Form, query_of, running
 from tests.postgres import PostgresServer, postgres
 from tests.providers.scripted_idp import ScriptedIdp
@@ -101,3 +103,29 @@ async def test_a_session_opened_on_one_replica_serves_on_the_other(replicas: tup
     code = query_of(await elsewhere.answer(page, "decision", "allow"))["code"]
     redeemed = await one.token(grant_type="authorization_code", code=code, code_verifier=VERIFIER)
     assert redeemed.status_code == 200
+
+
+async def test_refreshes_on_two_replicas_ask_the_provider_once(replicas: tuple[BrokerUnderTest, BrokerUnderTest]):
+    """Security rule B14: one upstream refresh at a time across replicas; the others wait for its answer."""
+    one, two = replicas
+    tokens = (await one.redeem(await one.browser().code())).json()
+    for replica in replicas:
+        replica.broker.core.clock.forward(900)  # type: ignore[attr-defined] # each process has a clock
+    one.idp.faults.delay["token"] = 0.2
+    answers = await asyncio.gather(*(replica.refresh(tokens["refresh_token"]) for replica in (one, two) * 8))
+    assert {answer.status_code for answer in answers} == {200}
+    assert sum(call.params.get("grant_type") == "refresh_token" for call in one.idp.calls("token")) == 1
+
+
+async def test_a_logout_token_at_one_replica_ends_everything_on_the_other(
+    replicas: tuple[BrokerUnderTest, BrokerUnderTest],
+):
+    """Security rule B15: on all replicas within a second, since nothing of it is kept in a process."""
+    one, two = replicas
+    browser = two.browser()
+    tokens = (await two.redeem(await browser.code())).json()
+    who = LoggedOut(issuer=IDP, subject="u-alice", sid=None)
+    used = LogoutToken(jti="jti", expires_at=one.clock.now() + 180)
+    assert await one.store.log_out(who, used, ends_grants=True, now=one.clock.now(), events=())
+    assert (await two.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
+    assert ("decision", "allow") not in Form((await browser.authorize()).text).buttons
