@@ -69,6 +69,12 @@ class Broker:
         lines = (json.loads(line) for line in self._process.written().splitlines() if line.startswith("{"))
         return [line for line in lines if line.get("event") == name]
 
+    def upstream_calls(self, provider: str, operation: str) -> int:
+        """How many requests of a kind it has made to an identity provider, by its own metrics."""
+        prefix = f'mcp_broker_upstream_seconds_count{{operation="{operation}",provider="{provider}"}} '
+        metrics = httpx2.get(self.admin + "/metrics", trust_env=False).text
+        return sum(int(float(line.removeprefix(prefix))) for line in metrics.splitlines() if line.startswith(prefix))
+
     def stop(self) -> None:
         """End it as an operator does, and hold what it wrote and kept against the oracles."""
         metrics = httpx2.get(self.admin + "/metrics", trust_env=False).text

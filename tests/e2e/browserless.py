@@ -6,10 +6,12 @@ Sec-Fetch-* and Origin, one redirect is followed at a time, and a jar of its own
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
 from typing import Self
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
@@ -19,6 +21,9 @@ from tests.e2e.witness import Witness
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MOST_REDIRECTS = 20
+PUBLIC_FIELDS = frozenset(  # hidden ones whose knowledge helps nobody
+    {"client_id", "code_challenge_method", "email", "login", "nonce", "redirect_uri", "response_mode", "scope"}
+)
 
 
 @dataclass
@@ -97,6 +102,15 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Front:
+    """A proxy that leads to `origin`, and the authority of the certificate that is shown there."""
+
+    origin: str
+    proxy: str
+    ca_file: Path
+
+
+@dataclass(frozen=True)
 class Step:
     """One request of a navigation, without its query."""
 
@@ -110,13 +124,20 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def _mounts(front: Front) -> dict[str, httpx2.BaseTransport]:
+    trusted = ssl.create_default_context(cafile=front.ca_file)
+    return {front.origin: httpx2.HTTPTransport(proxy=front.proxy, verify=trusted, trust_env=False)}
+
+
 class Browserless:
     """One person's browser. A redirect to an address that starts with `leave_at` ends the navigation there, unopened."""
 
-    def __init__(self, witness: Witness, *, leave_at: str | None = None) -> None:
+    def __init__(self, witness: Witness, *, leave_at: str | None = None, front: Front | None = None) -> None:
         """Start with an empty jar."""
         policy = DefaultCookiePolicy(secure_protocols=("http", "https"))
-        self._http = httpx2.Client(cookies=CookieJar(policy), timeout=30, trust_env=False)
+        self._http = httpx2.Client(
+            cookies=CookieJar(policy), timeout=30, trust_env=False, mounts={} if front is None else _mounts(front)
+        )
         self._witness = witness
         self._leave_at = leave_at
         self.steps: list[Step] = []
@@ -157,6 +178,8 @@ class Browserless:
             assert button in form.buttons, (button, form.buttons)
             data[button[0]] = button[1]
         for name, value in form.fields.items():
+            if name in PUBLIC_FIELDS:
+                continue
             self._witness.keep(f"hidden field {name} of {urlsplit(page.url).path}", value)
         return self._navigate(form.method.upper(), form.action, data, page.url, follow=follow)
 

@@ -43,10 +43,10 @@ class ClientSite:
         }
 
 
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for localhost, and its key."""
+def certificate_for(host: str, folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate for a host, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -56,7 +56,7 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -71,7 +71,7 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
 @contextmanager
 def running_client_site(folder: Path, **metadata: Any) -> Iterator[ClientSite]:
     """Serve a document with these members and its own address as client_id."""
-    certificate_file, key_file = _certificate(folder)
+    certificate_file, key_file = certificate_for("localhost", folder)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -6,14 +6,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import httpx2
 
 from tests.e2e.app import REDIRECT_URI, App
 from tests.e2e.broker_process import Broker, public_client, resource, running_broker
 from tests.e2e.browserless import Browserless, Page
 from tests.e2e.identity_providers import IdentityProvider
+from tests.e2e.processes import wait_until
 from tests.e2e.witness import Witness
 
 NOTES = "http://127.0.0.1:8766/mcp"  # nothing listens there; only its name matters
+NOTES_SECRET = "the-secret-with-which-the-notes-server-introspects"
+RECHECK = {"RECHECK_INTERVAL": "1s"}  # the shortest there is
+OUT = 10  # seconds until a test gives up waiting for a due re-check
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,7 @@ class House:
 
     def browser(self) -> Browserless:
         """A person's browser that stops at the app's door."""
-        return Browserless(self.witness, leave_at=REDIRECT_URI)
+        return Browserless(self.witness, leave_at=REDIRECT_URI, front=self.idp.front)
 
     def app(self) -> App:
         """The pre-registered app."""
@@ -36,7 +43,49 @@ class House:
         """Open the app's link and allow it; returns the identity provider's sign-in page."""
         consent = browser.open(app.authorization_url(**asked))
         assert consent.status == 200, consent.text
-        return browser.submit(consent, consent.form, ("provider", self.idp.type))
+        return browser.submit(consent, consent.form, ("provider", self.idp.provider))
+
+    def is_active(self, access_token: str) -> bool:
+        """Whether introspection, asked by the MCP server, says that the token serves (RFC 7662 section 2.2)."""
+        answer = httpx2.post(
+            self.broker.url("/introspect"), data={"token": access_token}, auth=("notes", NOTES_SECRET), trust_env=False
+        )
+        assert answer.status_code == 200, answer.text
+        active: bool = answer.json()["active"]
+        return active
+
+    def refreshed_by_a_recheck(self, app: App, tokens: dict[str, Any], *, operation: str) -> dict[str, Any]:
+        """Refresh until the provider was asked; returns the newest tokens. `operation` is what asking is called in the metrics."""
+        before = self.broker.upstream_calls(self.idp.provider, operation)
+        newest = tokens
+
+        def asked() -> bool:
+            nonlocal newest
+            status, newest = app.refresh(newest["refresh_token"])
+            assert status == 200, newest
+            return self.broker.upstream_calls(self.idp.provider, operation) > before
+
+        wait_until(asked, within=OUT, describe=lambda: f"{self.idp.provider} was not asked again")
+        return newest
+
+    def out_at_the_next_recheck(self, app: App, tokens: dict[str, Any]) -> None:
+        """Refresh until the re-check is due; assert that it ends the grant for good (rule B16)."""
+        newest = tokens
+        refused: dict[str, Any] = {}
+
+        def is_refused() -> bool:
+            nonlocal newest, refused
+            status, body = app.refresh(newest["refresh_token"])
+            if status == 200:
+                newest = body
+                return False
+            assert status == 400, body
+            refused = body
+            return True
+
+        wait_until(is_refused, within=OUT, describe=lambda: "still served after the interval")
+        assert refused["error"] == "invalid_grant"
+        assert not self.is_active(newest["access_token"])
 
 
 @contextmanager
@@ -45,6 +94,7 @@ def running_house(idp: IdentityProvider, folder: Path, environment: Mapping[str,
     settings = {
         **idp.environment(),
         **resource("notes", NOTES, "Notes"),
+        "BROKER_RESOURCES__NOTES__SECRET": NOTES_SECRET,
         **public_client("notebook", REDIRECT_URI, "Notebook"),
         **(environment or {}),
     }

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.e2e import parts
-from tests.e2e.browserless import Browserless, Page
+from tests.e2e.browserless import Browserless, Front, Page
 from tests.e2e.processes import Process, answers, free_port, wait_until
 
 KEYCLOAK_START = 300  # seconds; the first start of an unpacked distribution is slow
@@ -18,25 +18,52 @@ KEYCLOAK_SECRET = "keycloak-client-secret-of-the-end-to-end-tests"  # as in keyc
 OIDC_PROVIDER_SECRET = "oidc-provider-client-secret-of-the-end-to-end-tests"
 
 
+def by_password(field: str, button: tuple[str, str] | None = None) -> SignIn:
+    """Return how a person signs in at a page with a name, in `field`, and a password."""
+
+    def sign_in(browser: Browserless, page: Page, person: str, password: str) -> Page:
+        return browser.submit(page, page.form, button, {field: person, "password": password})
+
+    return sign_in
+
+
+SignIn = Callable[[Browserless, Page, str, str], Page]
+SIGN_INS: dict[str, SignIn] = {"keycloak": by_password("username"), "oidc": by_password("login", ("do", "sign-in"))}
+
+
 @dataclass(frozen=True)
 class IdentityProvider:
-    """One that runs. `type` is the broker's word for it; it is also the provider's id."""
+    """One that runs. `type` is the broker's word for it, and the provider's id where `id` says no other.
+
+    `more` are further settings by their name; `sign` is how a person signs in; `front` is the proxy that leads a browser there.
+    """
 
     type: str
     issuer: str
-    client_secret: str
+    client_secret: str | None
     process: Process | None = None  # None: somebody else's
+    id: str = ""
+    client_id: str = "broker"
+    more: Mapping[str, str] = field(default_factory=dict)
+    sign: SignIn | None = None
+    front: Front | None = None
+
+    @property
+    def provider(self) -> str:
+        """The provider's id, as it stands in the callback's path and on the consent page's button."""
+        return self.id or self.type
 
     def environment(self) -> dict[str, str]:
         """The settings that make it the broker's provider."""
-        prefix = f"BROKER_PROVIDERS__{self.type.upper()}__"
-        return {
-            prefix + "TYPE": self.type,
-            prefix + "ISSUER": self.issuer,
-            prefix + "CLIENT_ID": "broker",
-            prefix + "CLIENT_SECRET": self.client_secret,
-            prefix + "DISPLAY_NAME": f"Test company ({self.type})",
+        settings = {
+            "TYPE": self.type,
+            "ISSUER": self.issuer,
+            "CLIENT_ID": self.client_id,
+            "DISPLAY_NAME": f"Test company ({self.provider})",
+            **({"CLIENT_SECRET": self.client_secret} if self.client_secret else {}),
+            **self.more,
         }
+        return {f"BROKER_PROVIDERS__{self.provider.upper()}__{name}": value for name, value in settings.items()}
 
     def requests(self, method: str, path: str) -> int:
         """How many requests of a kind it has had (npm's oidc-provider only)."""
@@ -46,10 +73,7 @@ class IdentityProvider:
 
     def sign_in(self, browser: Browserless, page: Page, person: str, password: str | None = None) -> Page:
         """Fill in the provider's form; the password defaults to the person's own."""
-        name = "username" if self.type == "keycloak" else "login"
-        button = None if self.type == "keycloak" else ("do", "sign-in")
-        values = {name: person, "password": password or f"{person}-password"}
-        return browser.submit(page, page.form, button, values)
+        return (self.sign or SIGN_INS[self.type])(browser, page, person, password or f"{person}-password")
 
 
 @contextmanager

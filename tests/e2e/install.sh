@@ -4,7 +4,7 @@
 #   bash tests/e2e/install.sh                     everything
 #   bash tests/e2e/install.sh keycloak chromium   these parts, with what they stand on
 #
-# Parts: postgresql chromium keycloak oidc-provider conformance nginx. Debian packages go to the system (root, or sudo);
+# Parts: postgresql chromium keycloak oidc-provider emulate conformance nginx. Debian packages go to the system (root, or sudo);
 # everything else goes to $MCP_BROKER_E2E_CACHE (default ~/.cache/mcp-broker-ci), never into this tree.
 set -euo pipefail
 
@@ -72,7 +72,7 @@ install() {
       command -v java >/dev/null && command -v mvn >/dev/null || debian openjdk-17-jre-headless maven
       once "keycloak-$KEYCLOAK_VERSION" keycloak_into
       ln -sfn "keycloak-$KEYCLOAK_VERSION" "$CACHE/keycloak" ;;
-    oidc-provider | conformance)
+    oidc-provider | emulate | conformance)
       once "node-$NODE_VERSION" node_into
       ln -sfn "node-$NODE_VERSION" "$CACHE/node"
       local lock
@@ -80,13 +80,13 @@ install() {
       once "$lock" npm_into
       ln -sfn "$lock" "$CACHE/npm" ;;
     nginx) command -v nginx >/dev/null || once nginx nginx_into ;;
-    *) echo "No such part: $1 (postgresql chromium keycloak oidc-provider conformance nginx)" >&2; exit 2 ;;
+    *) echo "No such part: $1 (postgresql chromium keycloak oidc-provider emulate conformance nginx)" >&2; exit 2 ;;
   esac
 }
 
 mkdir -p "$CACHE"
 exec 9>"$CACHE/.lock"
 flock 9  # two runs at once take turns
-[ $# -gt 0 ] || set -- postgresql chromium keycloak oidc-provider conformance nginx
+[ $# -gt 0 ] || set -- postgresql chromium keycloak oidc-provider emulate conformance nginx
 for part in "$@"; do install "$part"; done
 say "the parts of make e2e are here: $*"

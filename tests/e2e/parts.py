@@ -34,6 +34,12 @@ def npm_packages() -> Path:
     return cache() / "npm"
 
 
+def emulate() -> Path:
+    """The folder that holds node_modules, with emulate in it."""
+    _require("emulate", cache() / "npm" / "node_modules" / "emulate")
+    return cache() / "npm"
+
+
 def conformance() -> Path:
     """The conformance suite's program."""
     return _require(
