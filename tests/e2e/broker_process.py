@@ -22,7 +22,8 @@ COMMAND = Path(sys.executable).with_name("mcp-broker")
 class Broker:
     """A running broker. Its origin is on 127.0.0.1 and every identity provider's on localhost, so that they are different sites.
 
-    `path` is the issuer's path; `replica_of` another broker, whose issuer this one serves on a port of its own.
+    `path` is the issuer's path; `port` is the one to listen on, where others had to know it before; `replica_of` is another broker, whose
+    issuer this one serves on a port of its own.
     """
 
     def __init__(
@@ -32,10 +33,11 @@ class Broker:
         environment: Mapping[str, str],
         *,
         path: str = "",
+        port: int | None = None,
         replica_of: Broker | None = None,
     ) -> None:
         """Start it and wait until it is ready."""
-        self.origin = f"http://127.0.0.1:{free_port()}"
+        self.origin = f"http://127.0.0.1:{port or free_port()}"
         self.issuer: str = replica_of.issuer if replica_of else self.origin + path
         self.admin = f"http://127.0.0.1:{free_port()}"
         self._witness = witness
@@ -113,10 +115,12 @@ def public_client(identifier: str, redirect_uri: str, name: str) -> dict[str, st
 
 
 @contextmanager
-def running_broker(folder: Path, environment: Mapping[str, str], *, path: str = "") -> Iterator[tuple[Broker, Witness]]:
+def running_broker(
+    folder: Path, environment: Mapping[str, str], *, path: str = "", port: int | None = None
+) -> Iterator[tuple[Broker, Witness]]:
     """A broker for the length of a block; leaving it by an exception still ends it."""
     witness = Witness()
-    broker = Broker(folder, witness, environment, path=path)
+    broker = Broker(folder, witness, environment, path=path, port=port)
     try:
         yield broker, witness
     finally:

@@ -89,8 +89,10 @@ class House:
 
 
 @contextmanager
-def running_house(idp: IdentityProvider, folder: Path, environment: Mapping[str, str] | None = None) -> Iterator[House]:
-    """Start the broker for `idp`; `environment` adds settings."""
+def running_house(
+    idp: IdentityProvider, folder: Path, environment: Mapping[str, str] | None = None, *, port: int | None = None
+) -> Iterator[House]:
+    """Start the broker for `idp`; `environment` adds settings, `port` is the one that the provider knows it by."""
     settings = {
         **idp.environment(),
         **resource("notes", NOTES, "Notes"),
@@ -98,5 +100,5 @@ def running_house(idp: IdentityProvider, folder: Path, environment: Mapping[str,
         **public_client("notebook", REDIRECT_URI, "Notebook"),
         **(environment or {}),
     }
-    with running_broker(folder, settings) as (broker, witness):
+    with running_broker(folder, settings, port=port) as (broker, witness):
         yield House(idp, broker, witness)
