@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.app import App
 from tests.e2e.browserless import Browserless
+from tests.e2e.glewlwyd import running_glewlwyd
 from tests.e2e.house import House
 from tests.e2e.identity_providers import IdentityProvider, running_keycloak, running_oidc_provider
 
@@ -15,6 +16,12 @@ from tests.e2e.identity_providers import IdentityProvider, running_keycloak, run
 @pytest.fixture(scope="session")
 def oidc_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentityProvider]:
     with running_oidc_provider(tmp_path_factory.mktemp("oidc-provider")) as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def glewlwyd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentityProvider]:
+    with running_glewlwyd(tmp_path_factory.mktemp("glewlwyd")) as provider:
         yield provider
 
 

@@ -4,8 +4,9 @@
 #   bash tests/e2e/install.sh                     everything
 #   bash tests/e2e/install.sh keycloak chromium   these parts, with what they stand on
 #
-# Parts: postgresql chromium keycloak oidc-provider emulate conformance nginx. Debian packages go to the system (root, or sudo);
-# everything else goes to $MCP_BROKER_E2E_CACHE (default ~/.cache/mcp-broker-ci), never into this tree.
+# Parts: postgresql chromium keycloak oidc-provider emulate conformance nginx glewlwyd. Debian packages go to the system (root, or
+# sudo), but nginx and Glewlwyd are only unpacked, since installing starts them; everything else goes to $MCP_BROKER_E2E_CACHE (default
+# ~/.cache/mcp-broker-ci), never into this tree.
 set -euo pipefail
 
 NODE_VERSION=22.20.0
@@ -59,9 +60,23 @@ keycloak_into() {
   rm "$1/keycloak-quarkus-dist-$KEYCLOAK_VERSION.tar.gz"
 }
 
-nginx_into() {  # unpacked, not installed: the package would start a server on port 80
+unpacked() {  # unpacked DIRECTORY PACKAGE...: Debian packages that are not installed, since they would start a server
+  (cd "$1" && { apt-get download -qq "${@:2}" 2>/dev/null || { apt-get update -qq && apt-get download -qq "${@:2}" 2>/dev/null; }; })
+  local package
+  for package in "$1"/*.deb; do dpkg -x "$package" "$1" && rm "$package"; done
+}
+
+nginx_into() {
   say "nginx (Debian)"
-  (cd "$1" && { apt-get download -qq nginx 2>/dev/null || { apt-get update -qq && apt-get download -qq nginx 2>/dev/null; }; } && dpkg -x nginx_*.deb . && rm nginx_*.deb)
+  unpacked "$1" nginx
+}
+
+glewlwyd_into() {  # with the libraries that it would bring along here
+  say "Glewlwyd (Debian)"
+  apt-cache show glewlwyd >/dev/null 2>&1 || apt-get update -qq
+  local libraries
+  mapfile -t libraries < <(apt-get install --simulate --no-install-recommends glewlwyd | awk '$1 == "Inst" && $2 ~ /^lib/ { print $2 }')
+  unpacked "$1" glewlwyd glewlwyd-common "${libraries[@]}"
 }
 
 install() {
@@ -80,13 +95,14 @@ install() {
       once "$lock" npm_into
       ln -sfn "$lock" "$CACHE/npm" ;;
     nginx) command -v nginx >/dev/null || once nginx nginx_into ;;
-    *) echo "No such part: $1 (postgresql chromium keycloak oidc-provider emulate conformance nginx)" >&2; exit 2 ;;
+    glewlwyd) once glewlwyd glewlwyd_into ;;
+    *) echo "No such part: $1 (postgresql chromium keycloak oidc-provider emulate conformance nginx glewlwyd)" >&2; exit 2 ;;
   esac
 }
 
 mkdir -p "$CACHE"
 exec 9>"$CACHE/.lock"
 flock 9  # two runs at once take turns
-[ $# -gt 0 ] || set -- postgresql chromium keycloak oidc-provider emulate conformance nginx
+[ $# -gt 0 ] || set -- postgresql chromium keycloak oidc-provider emulate conformance nginx glewlwyd
 for part in "$@"; do install "$part"; done
 say "the parts of make e2e are here: $*"

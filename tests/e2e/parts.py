@@ -64,6 +64,11 @@ def nginx() -> Path:
     return Path(shutil.which("nginx") or _require("nginx", cache() / "nginx" / "usr" / "sbin" / "nginx"))
 
 
+def glewlwyd() -> Path:
+    """The folder in which Debian's Glewlwyd is unpacked, with its libraries."""
+    return _require("glewlwyd", cache() / "glewlwyd" / "usr" / "bin" / "glewlwyd").parents[2]
+
+
 def _require(part: str, path: Path) -> Path:
     if not path.exists():
         missing(part, str(path))

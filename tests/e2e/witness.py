@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 SECRET_PARAMETERS = frozenset(
     {"code", "state", "code_verifier", "refresh_token", "access_token", "id_token", "client_secret"}
 )
+PUBLIC_COOKIES = frozenset({"GLEWLWYD2_OIDC_SID"})  # Glewlwyd's `sid`, which stands in the ID token and in the grant
 SHORTEST = 8  # characters; anything shorter occurs in a log by chance
 
 
@@ -47,6 +48,8 @@ class Witness:
         """Remember the values of Set-Cookie headers."""
         for header in headers:
             name, _, rest = header.partition("=")
+            if name in PUBLIC_COOKIES:
+                continue
             self.keep(f"cookie {name} of {host}", rest.partition(";")[0].strip('"'))
 
     def see_answer(self, url: str, status: int) -> None:
