@@ -1,7 +1,8 @@
 """Debian's Glewlwyd, an OpenID provider in C by other people: started with an empty SQLite file, set up through its admin REST API.
 
 It differs from the others: `iss` comes but is not advertised, a bad code is 403, a reused refresh token 400 without a body, logout
-tokens have no `exp`. Its sign-in page is a script, whose requests are made here.
+tokens have no `exp` (they follow a draft), and somebody who is disabled can sign in no more, yet keeps the tokens that there are: only
+deleting the account makes them useless. Its sign-in page is a script, whose requests are made here.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ class GlewlwydCompany:
         return person
 
     def disable(self, person: str) -> None:
-        """Disable an account."""
-        _administer(self.idp.issuer, "PUT", f"/user/{person}", {**_employee(person), "enabled": False})
+        """Let somebody go: delete the account, since one that is disabled refreshes on."""
+        _administer(self.idp.issuer, "DELETE", f"/user/{person}")
 
     def sign_out(self, browser: Browserless, _person: str) -> None:
         """End the session, as the script of the sign-out page does for the person."""
@@ -134,7 +135,7 @@ def _administration(issuer: str) -> Iterator[Call]:
         yield call
 
 
-def _administer(issuer: str, method: str, path: str, body: Any) -> None:
+def _administer(issuer: str, method: str, path: str, body: Any = None) -> None:
     with _administration(issuer) as call:
         call(method, path, body)
 

@@ -1,6 +1,10 @@
 """A company at Keycloak: the broker is a client of its own for each test, people come and go through the admin REST API.
 
-There is one realm that keeps refresh tokens and shows groups with their full path, and one that rotates them and shows bare names.
+There is one realm that keeps refresh tokens and shows groups with their full path, and one that rotates them and shows bare names. In the
+first the broker asks for `offline_access`, as it does by default, in the second it does not.
+
+With it Keycloak keeps an offline session and, unless the person was signed in there before, no other: an administrator's sign-out of the
+person then makes the refresh token useless and tells nobody; ending the offline session tells us.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ import itertools
 import json
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx2
 
@@ -91,8 +96,35 @@ class KeycloakCompany:
         self.administration.call("DELETE", f"{self._path(person)}/groups/{group['id']}")
 
     def sign_out(self, _browser: Browserless, person: str) -> None:
-        """End all sessions of a person, as an administrator does."""
+        """End the session that the broker's tokens belong to, as an administrator does."""
+        if "OFFLINE_ACCESS" in self.idp.more:
+            self.sign_out_everywhere(person)
+            return
+        [client] = self.administration.call("GET", f"/clients?clientId={self.idp.client_id}").json()
+        [session] = self.administration.call("GET", f"{self._path(person)}/offline-sessions/{client['id']}").json()
+        self.administration.call("DELETE", f"/sessions/{session['id']}?isOffline=true")
+
+    def sign_out_everywhere(self, person: str) -> None:
+        """Sign a person out, as an administrator does."""
         self.administration.call("POST", f"{self._path(person)}/logout")
+
+    def sign_in_elsewhere(self, browser: Browserless, person: str) -> None:
+        """Sign in for Keycloak's account console, as for any other app of the company."""
+        asked = {
+            "client_id": "account-console",
+            "redirect_uri": self.idp.issuer + "/account/",
+            "response_type": "code",
+            "scope": "openid",
+            "code_challenge": "x" * 43,  # nobody redeems the code
+            "code_challenge_method": "S256",
+        }
+        page = browser.open(f"{self.idp.issuer}/protocol/openid-connect/auth?{urlencode(asked)}")
+        assert self.idp.sign_in(browser, page, person).status == 200
+
+    def sign_out_by_oneself(self, browser: Browserless) -> None:
+        """Sign out at Keycloak in one's own browser (RP-Initiated Logout 1.0 section 2), confirming it."""
+        page = browser.open(self.idp.issuer + "/protocol/openid-connect/logout")
+        browser.submit(page, page.form, ("confirmLogout", "Logout"))
 
     def signing_key(self) -> str:
         """Return the key id that ID tokens are signed with."""
@@ -129,7 +161,8 @@ def company(keycloak: IdentityProvider, broker: str, *, rotating: bool) -> Keycl
     administration = Administration(origin, realm)
     name = f"broker-{broker.rpartition(':')[2]}"
     administration.call("POST", "/clients", _client(name, broker, full_path=not rotating))
-    idp = replace(keycloak, issuer=f"{origin}/realms/{realm}", client_id=name)
+    more = {"OFFLINE_ACCESS": "never"} if rotating else {}
+    idp = replace(keycloak, issuer=f"{origin}/realms/{realm}", client_id=name, more=more)
     return KeycloakCompany(idp, administration)
 
 

@@ -9,19 +9,23 @@ from dataclasses import dataclass
 import pytest
 
 from tests.e2e.app import App
-from tests.e2e.browserless import Browserless
+from tests.e2e.browserless import Browserless, Page
 from tests.e2e.company import Company
 from tests.e2e.glewlwyd import company as glewlwyd_company
 from tests.e2e.house import RECHECK, House, running_house
 from tests.e2e.identity_providers import KEYCLOAK_START, IdentityProvider
 from tests.e2e.keycloak_company import company as keycloak_company
 from tests.e2e.oidc_company import OidcCompany, register
-from tests.e2e.processes import free_port
+from tests.e2e.processes import free_port, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(KEYCLOAK_START + 120)]
 
+AT_ONCE = 1  # second, rule B15
 BOTH = "notes:read notes:write"
 GROUPS = {"keycloak": "/eng/*", "keycloak that rotates": "platform", "oidc-provider": "eng", "glewlwyd": "eng"}
+
+TELLING = tuple(name for name in GROUPS if name != "glewlwyd")  # those whose logout tokens are by the specification
+told = pytest.mark.parametrize("employed", TELLING, indirect=True)
 
 
 def founded(name: str, request: pytest.FixtureRequest, broker: str) -> Company:
@@ -78,3 +82,117 @@ def test_a_member_signs_in_with_what_the_group_gives(house: House, person: str, 
     tokens = app.redeem(landed.params)
     assert set(tokens["scope"].split()) == set(BOTH.split())
     assert house.is_active(tokens["access_token"])
+
+
+def test_a_refresh_after_a_recheck_goes_on_as_the_same_person(
+    house: House, person: str, browser: Browserless, app: App
+):
+    """Rules B14, B16: twice, so that what a rotating provider gave the first time is what the second asks with."""
+    first = signed_in(house, person, browser, app)
+    second = house.refreshed_by_a_recheck(app, first, operation="refresh")
+    third = house.refreshed_by_a_recheck(app, second, operation="refresh")
+    assert app.claims(third["access_token"])["sub"] == app.claims(first["access_token"])["sub"]
+    assert third["scope"] == first["scope"]
+
+
+def test_whoever_is_disabled_is_out_at_the_next_recheck(
+    house: House, company: Company, person: str, browser: Browserless, app: App
+):
+    """Rule B16: nobody tells the broker (Keycloak sends no logout token for it), the re-check finds it."""
+    tokens = signed_in(house, person, browser, app)
+    company.disable(person)
+    house.out_at_the_next_recheck(app, tokens)
+
+
+def test_a_live_session_of_somebody_disabled_issues_nothing(
+    house: House, company: Company, person: str, browser: Browserless, app: App
+):
+    """Rule B16: before anything is issued from a live browser session the same re-check is made as on refresh."""
+    signed_in(house, person, browser, app)
+    company.disable(person)
+    wait_until(
+        lambda: "code" not in tried_again(house, browser, app).params, within=10, describe=lambda: "still issued"
+    )
+
+
+@told
+def test_signing_out_at_the_provider_ends_it_here_within_a_second(
+    house: House, company: Company, person: str, browser: Browserless, app: App
+):
+    """Rule B15; Back-Channel Logout section 2.8: sessions and grants, told by introspection, refresh and the consent page."""
+    tokens = signed_in(house, person, browser, app)
+    assert house.is_active(tokens["access_token"])
+    company.sign_out(browser, person)
+    wait_until(
+        lambda: not house.is_active(tokens["access_token"]), within=AT_ONCE, describe=lambda: "the token still serves"
+    )
+    status, body = app.refresh(tokens["refresh_token"])
+    assert (status, body["error"]) == (400, "invalid_grant")
+    consent = browser.open(app.authorization_url())
+    assert not consent.form.offers("decision", "allow")
+
+
+@told
+def test_signing_out_before_the_code_is_redeemed_makes_it_worthless(
+    house: House, company: Company, person: str, browser: Browserless, app: App
+):
+    """Rule B17: a logout wins over a login that is on its way."""
+    landed = house.idp.sign_in(browser, house.approve(browser, app), person)
+    assert landed.left, landed.text
+    ended = len(house.broker.events("upstream.logout"))
+    company.sign_out(browser, person)
+    wait_until(
+        lambda: len(house.broker.events("upstream.logout")) > ended,
+        within=AT_ONCE,
+        describe=lambda: "no logout token came",
+    )
+    status, body = app.token(
+        grant_type="authorization_code",
+        code=landed.params["code"],
+        redirect_uri=app.redirect_uri,
+        code_verifier=app.verifier,
+        resource=app.resource,
+    )
+    assert (status, body["error"]) == (400, "invalid_grant")
+
+
+@told
+def test_signing_out_ends_nobody_elses_session(
+    house: House, company: Company, person: str, browser: Browserless, app: App
+):
+    """Rule B15: the logout token names a session and a person."""
+    colleague = company.hire()
+    with house.browser() as other:
+        tokens = signed_in(house, colleague, other, app)
+    gone = signed_in(house, person, browser, app)
+    company.sign_out(browser, person)
+    wait_until(lambda: not house.is_active(gone["access_token"]), within=AT_ONCE, describe=lambda: "still serves")
+    assert house.is_active(tokens["access_token"])
+    assert app.refresh(tokens["refresh_token"])[0] == 200
+
+
+@told
+def test_somebody_who_signed_out_signs_in_again(
+    house: House, company: Company, person: str, browser: Browserless, app: App
+):
+    """Rule B17: a tombstone is of a session, it keeps nobody out for good."""
+    gone = signed_in(house, person, browser, app)
+    company.sign_out(browser, person)
+    wait_until(lambda: not house.is_active(gone["access_token"]), within=AT_ONCE, describe=lambda: "still serves")
+    again = signed_in(house, person, browser, app)
+    assert app.claims(again["access_token"])["sub"] == app.claims(gone["access_token"])["sub"]
+
+
+def signed_in(house: House, person: str, browser: Browserless, app: App) -> dict[str, str]:
+    """Sign in and redeem the code."""
+    landed = house.idp.sign_in(browser, house.approve(browser, app), person)
+    assert landed.left, landed.text
+    return app.redeem(landed.params)
+
+
+def tried_again(house: House, browser: Browserless, app: App) -> Page:
+    """Ask for another code as far as nobody has to type a password; returns where it ended."""
+    consent = browser.open(app.authorization_url())
+    live = consent.form.offers("decision", "allow")
+    button = ("decision", "allow") if live else ("provider", house.idp.provider)
+    return browser.submit(consent, consent.form, button)

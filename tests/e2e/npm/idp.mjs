@@ -54,7 +54,7 @@ const provider = new Provider(issuer, {
   fetch: (url, { dispatcher, ...options }) => fetch(url, options), // its own dispatcher refuses loopback, where the broker is
   cookies: { keys: ['a key for the cookies of a test'] },
   ttl: { AccessToken: 300, AuthorizationCode: 60, Grant: 3600, IdToken: 300, Interaction: 600, RefreshToken: 3600, Session: 3600 },
-  findAccount: (_ctx, sub) => people.get(sub)?.enabled && { accountId: sub, claims: () => claimsOf(people.get(sub)) },
+  findAccount: (_ctx, sub) => (people.get(sub)?.enabled ? { accountId: sub, claims: () => claimsOf(people.get(sub)) } : undefined),
   interactions: { url: (_ctx, { uid }) => `/sign-in/${uid}` },
 });
 
