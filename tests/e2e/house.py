@@ -45,6 +45,12 @@ class House:
         assert consent.status == 200, consent.text
         return browser.submit(consent, consent.form, ("provider", self.idp.provider))
 
+    def asked_for_another(self, browser: Browserless, app: App) -> Page:
+        """Ask for another code as far as that goes without a password; returns where it ended: at the app, or elsewhere."""
+        consent = browser.open(app.authorization_url())
+        live = consent.form.offers("decision", "allow")
+        return browser.submit(consent, consent.form, ("decision", "allow") if live else ("provider", self.idp.provider))
+
     def is_active(self, access_token: str) -> bool:
         """Whether introspection, asked by the MCP server, says that the token serves (RFC 7662 section 2.2)."""
         answer = httpx2.post(

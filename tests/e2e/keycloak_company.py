@@ -27,7 +27,6 @@ ADMINISTRATOR = {
     "username": "admin",
     "password": "keycloak-administrator-of-the-end-to-end-tests",
 }  # as in keycloak/start.sh
-NEWEST_KEY = itertools.count(200)  # priorities; the realm's own key has 100
 
 
 @dataclass(frozen=True)
@@ -133,13 +132,15 @@ class KeycloakCompany:
 
     def rotate_keys(self) -> None:
         """Make a new key that signs from now on; the old one stays published."""
-        config = {"priority": [str(next(NEWEST_KEY))], "enabled": ["true"], "active": ["true"], "keySize": ["2048"]}
+        keys = self.administration.call("GET", "/keys").json()["keys"]
+        priority = str(1 + max(key["providerPriority"] for key in keys))
+        config = {"priority": [priority], "enabled": ["true"], "active": ["true"], "keySize": ["2048"]}
         realm = self.administration.call("GET", "/").json()
         self.administration.call(
             "POST",
             "/components",
             {
-                "name": f"rotated-{config['priority'][0]}",
+                "name": f"rotated-{priority}",
                 "providerId": "rsa-generated",
                 "providerType": "org.keycloak.keys.KeyProvider",
                 "parentId": realm["id"],

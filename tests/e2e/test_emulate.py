@@ -15,8 +15,9 @@ import pytest
 from tests.e2e.app import App
 from tests.e2e.browserless import Browserless
 from tests.e2e.emulate import TENANT, Emulators, emulators
-from tests.e2e.house import RECHECK, House, running_house
+from tests.e2e.house import OUT, RECHECK, House, running_house
 from tests.e2e.identity_providers import IdentityProvider
+from tests.e2e.processes import wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -158,3 +159,35 @@ def test_a_shared_entra_endpoint_without_the_template_is_refused(house: House, b
     assert (page.url, page.status) == (house.broker.url("/consent"), 503)
     [event] = house.broker.events("upstream.unavailable")
     assert (event["provider"], event["fault"], event["reason"]) == ("colleagues", "operator", "discovery_issuer")
+
+
+def test_a_refresh_asks_the_provider_again_and_goes_on(house: House, browser: Browserless, app: App):
+    """Rule B16; E6: Google keeps its refresh token, Entra rotates it, GitHub has none and is asked who the token belongs to."""
+    first = app.redeem(house.idp.sign_in(browser, house.approve(browser, app), "alice").params)
+    second = house.refreshed_by_a_recheck(app, first, operation=RECHECKED_BY[house.idp.type])
+    third = house.refreshed_by_a_recheck(app, second, operation=RECHECKED_BY[house.idp.type])
+    assert app.claims(third["access_token"])["sub"] == app.claims(first["access_token"])["sub"]
+
+
+def test_whose_upstream_tokens_are_dead_is_out_at_the_next_recheck(
+    house: House, played: Emulators, browser: Browserless, app: App
+):
+    """Rule B16: emulate disables nobody, so all tokens of the service are killed.
+
+    Google and Entra answer `invalid_grant`; emulate's GitHub takes a token that it does not know for another person's, which is no reason
+    to go on either.
+    """
+    tokens = app.redeem(house.idp.sign_in(browser, house.approve(browser, app), "alice").params)
+    played.forget(house.idp)
+    house.out_at_the_next_recheck(app, tokens)
+
+
+def test_a_live_session_issues_nothing_once_the_upstream_tokens_are_dead(
+    house: House, played: Emulators, browser: Browserless, app: App
+):
+    """Rule B16: the same re-check before anything is issued from a live browser session; then it is the provider's page again."""
+    assert house.idp.sign_in(browser, house.approve(browser, app), "alice").left
+    assert house.asked_for_another(browser, app).left
+    played.forget(house.idp)
+    wait_until(lambda: not house.asked_for_another(browser, app).left, within=OUT, describe=lambda: "still issued")
+    assert house.idp.sign_in(browser, house.approve(browser, app), "alice").left

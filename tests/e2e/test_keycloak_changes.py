@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +14,7 @@ from tests.e2e.house import RECHECK, House, running_house
 from tests.e2e.identity_providers import KEYCLOAK_START, IdentityProvider
 from tests.e2e.keycloak_company import KeycloakCompany
 from tests.e2e.keycloak_company import company as founded
-from tests.e2e.processes import free_port
+from tests.e2e.processes import free_port, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(KEYCLOAK_START + 120)]
 
@@ -71,3 +72,66 @@ def test_a_key_that_is_rotated_in_mid_login_fails_no_login(
     assert landed.left, landed.text
     assert app.redeem(landed.params)["scope"] == "notes:read"
     assert house.broker.upstream_calls("keycloak", "jwks") == fetched + 1
+
+
+def test_whoever_leaves_the_group_loses_its_scope_at_the_next_recheck(
+    house: House, company: KeycloakCompany, person: str, browser: Browserless, app: App
+):
+    """Rule B16: groups are read again and the policy is decided again; what the role gives stays."""
+    landed = house.idp.sign_in(browser, house.approve(browser, app, scope=BOTH), person)
+    tokens = app.redeem(landed.params)
+    company.leave_group(person)
+    tokens = house.refreshed_by_a_recheck(app, tokens, operation="refresh")
+    assert tokens["scope"] == app.claims(tokens["access_token"])["scope"] == "notes:write"
+
+
+def test_whoever_is_deleted_is_out_at_the_next_recheck(
+    house: House, company: KeycloakCompany, person: str, browser: Browserless, app: App
+):
+    """Rule B16: Keycloak sends no logout token for it, the re-check finds it."""
+    tokens = app.redeem(house.idp.sign_in(browser, house.approve(browser, app), person).params)
+    company.delete(person)
+    house.out_at_the_next_recheck(app, tokens)
+
+
+def test_whoever_is_enabled_again_signs_in_again(
+    house: House, company: KeycloakCompany, person: str, browser: Browserless, app: App
+):
+    """Rule B16: Keycloak would take the old refresh token again; the grant here is over for good."""
+    tokens = app.redeem(house.idp.sign_in(browser, house.approve(browser, app), person).params)
+    company.disable(person)
+    house.out_at_the_next_recheck(app, tokens)
+    company.enable(person)
+    assert app.refresh(tokens["refresh_token"])[1]["error"] == "invalid_grant"
+    with house.browser() as another:
+        landed = house.idp.sign_in(another, house.approve(another, app), person)
+        assert landed.left, landed.text
+        again = app.redeem(landed.params)
+    assert app.claims(again["access_token"])["sub"] == app.claims(tokens["access_token"])["sub"]
+
+
+def test_whoever_signs_out_at_keycloak_is_out_within_a_second_although_the_offline_token_lives(
+    house: House, company: KeycloakCompany, person: str, browser: Browserless, app: App
+):
+    """Rule B15: the person was signed in for another app before, so that there is a session to end, and Keycloak tells of its end."""
+    company.sign_in_elsewhere(browser, person)
+    landed = house.approve(browser, app)
+    assert landed.left, landed.text  # single sign-on: nobody is asked for a password
+    tokens = app.redeem(landed.params)
+    company.sign_out_by_oneself(browser)
+    wait_until(lambda: not house.is_active(tokens["access_token"]), within=1, describe=lambda: "the token still serves")
+    assert app.refresh(tokens["refresh_token"])[1]["error"] == "invalid_grant"
+
+
+def test_whoever_is_signed_out_by_an_administrator_without_a_session_is_out_at_the_next_recheck(
+    house: House, company: KeycloakCompany, person: str, browser: Browserless, app: App
+):
+    """Rule B16: with `offline_access` and no other session Keycloak sends no logout token for it, yet refresh tokens are dead.
+
+    Those of an earlier second, that is: it compares whole seconds, and one made in the very second of the sign-out lives on.
+    """
+    tokens = app.redeem(house.idp.sign_in(browser, house.approve(browser, app), person).params)
+    second = int(time.time())
+    wait_until(lambda: int(time.time()) > second, within=2, describe=lambda: "the clock stands still")
+    company.sign_out_everywhere(person)
+    house.out_at_the_next_recheck(app, tokens)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import pytest
 
 from tests.e2e.app import App
-from tests.e2e.browserless import Browserless, Page
+from tests.e2e.browserless import Browserless
 from tests.e2e.company import Company
 from tests.e2e.glewlwyd import company as glewlwyd_company
-from tests.e2e.house import RECHECK, House, running_house
+from tests.e2e.house import OUT, RECHECK, House, running_house
 from tests.e2e.identity_providers import KEYCLOAK_START, IdentityProvider
 from tests.e2e.keycloak_company import company as keycloak_company
 from tests.e2e.oidc_company import OidcCompany, register
@@ -109,10 +109,9 @@ def test_a_live_session_of_somebody_disabled_issues_nothing(
 ):
     """Rule B16: before anything is issued from a live browser session the same re-check is made as on refresh."""
     signed_in(house, person, browser, app)
+    assert "code" in house.asked_for_another(browser, app).params
     company.disable(person)
-    wait_until(
-        lambda: "code" not in tried_again(house, browser, app).params, within=10, describe=lambda: "still issued"
-    )
+    wait_until(lambda: not house.asked_for_another(browser, app).left, within=OUT, describe=lambda: "still issued")
 
 
 @told
@@ -188,11 +187,3 @@ def signed_in(house: House, person: str, browser: Browserless, app: App) -> dict
     landed = house.idp.sign_in(browser, house.approve(browser, app), person)
     assert landed.left, landed.text
     return app.redeem(landed.params)
-
-
-def tried_again(house: House, browser: Browserless, app: App) -> Page:
-    """Ask for another code as far as nobody has to type a password; returns where it ended."""
-    consent = browser.open(app.authorization_url())
-    live = consent.form.offers("decision", "allow")
-    button = ("decision", "allow") if live else ("provider", house.idp.provider)
-    return browser.submit(consent, consent.form, button)

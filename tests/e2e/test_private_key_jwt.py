@@ -100,6 +100,12 @@ def test_each_assertion_is_new(house: House, browser: Browserless, app: App):
             assert house.idp.sign_in(another, house.approve(another, app), "alice").left
 
 
+def test_a_recheck_is_made_with_an_assertion_too(house: House, browser: Browserless, app: App):
+    """Rules B16, B18."""
+    tokens = app.redeem(house.idp.sign_in(browser, house.approve(browser, app), "alice").params)
+    house.refreshed_by_a_recheck(app, tokens, operation="refresh")
+
+
 @pytest.mark.parametrize("house", ["stolen"], indirect=True)
 def test_an_assertion_by_a_key_that_is_not_registered_is_told_as_the_operators_fault(
     house: House, browser: Browserless, app: App
