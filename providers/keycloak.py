@@ -11,7 +11,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from providers.base import ProviderSettings, ProviderType
+from providers.base import Fault, ProviderSettings, ProviderType, UpstreamError
 from providers.claims import Path, VerifiedClaims, at, words
 from providers.console import Console
 from providers.oidc import FullProvider
@@ -39,9 +39,15 @@ def organizations(sources: Sequence[VerifiedClaims]) -> Mapping[str, tuple[str, 
     return {}
 
 
+def token_error(answer: Mapping[str, object]) -> UpstreamError | None:
+    """Return what Keycloak says beyond the standard: the person lacks the role `offline_access`; None for all else."""
+    return UpstreamError(Fault.OPERATOR, "offline_access_not_allowed") if answer.get("error") == "not_allowed" else None
+
+
 PRESET = Preset(
     roles=role_claims,
     attributes=organizations,
+    token_error=token_error,
     console=Console(
         issuer="Realm settings > General > Endpoints > OpenID Endpoint Configuration shows it",
         client="Clients > (the client) > Settings > Client ID, and Credentials > Client Secret",

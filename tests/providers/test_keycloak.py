@@ -165,6 +165,13 @@ async def test_what_26_7_4_says_to_a_refresh(answer: Answer, reason: str, fault:
         assert (error.reason, error.fault) == (reason, fault)
 
 
+async def test_a_person_without_the_role_for_offline_access_is_the_administrators_to_mend() -> None:
+    """Security rule B12: 26.7.4 refuses the code; the person did nothing wrong, and the word in the log says which role is missing."""
+    async with open_case("keycloak") as case:
+        case.idp.faults.answers["token"] = says(400, "not_allowed", "Offline tokens not allowed for the user or client")
+        await case.is_refused("offline_access_not_allowed", Fault.OPERATOR)
+
+
 async def test_a_split_hostname_keeps_the_issuer_and_the_way_in_apart() -> None:
     """Security rule B7: browsers see the public name; keys and tokens come over the inner one."""
     well_known = "/auth/realms/acme/.well-known/openid-configuration"
