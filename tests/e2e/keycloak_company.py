@@ -94,6 +94,11 @@ class KeycloakCompany:
         [group] = self.administration.call("GET", f"{self._path(person)}/groups").json()
         self.administration.call("DELETE", f"{self._path(person)}/groups/{group['id']}")
 
+    def withdraw_default_roles(self, person: str) -> None:
+        """Take the default roles from somebody, and with them `offline_access`."""
+        role = self.administration.call("GET", f"/roles/default-roles-{self.administration.realm}").json()
+        self.administration.call("DELETE", f"{self._path(person)}/role-mappings/realm", [role])
+
     def sign_out(self, _browser: Browserless, person: str) -> None:
         """End the session that the broker's tokens belong to, as an administrator does."""
         if "OFFLINE_ACCESS" in self.idp.more:
@@ -186,6 +191,6 @@ def _client(name: str, broker: str, *, full_path: bool) -> dict[str, Any]:
 
 
 def _rotating_realm() -> dict[str, Any]:
-    """Return the realm as a second one that rotates refresh tokens."""
+    """Return the realm as a second one, without people, that rotates refresh tokens."""
     realm: dict[str, Any] = json.loads(REALM.read_text())
-    return {**realm, "realm": ROTATING, "revokeRefreshToken": True, "refreshTokenMaxReuse": 0}
+    return {**realm, "realm": ROTATING, "users": [], "revokeRefreshToken": True, "refreshTokenMaxReuse": 0}

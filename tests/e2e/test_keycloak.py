@@ -20,7 +20,11 @@ BOTH = "notes:read notes:write"
 
 @pytest.fixture(scope="module")
 def house(keycloak: IdentityProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with running_house(keycloak, tmp_path_factory.mktemp("broker"), {"BROKER_POLICY": json.dumps(RULES)}) as house:
+    settings = {
+        "BROKER_POLICY": json.dumps(RULES),
+        "BROKER_PROVIDERS__KEYCLOAK__OFFLINE_ACCESS": "never",  # with it Keycloak forgets at once who signed in
+    }
+    with running_house(keycloak, tmp_path_factory.mktemp("broker"), settings) as house:
         yield house
 
 

@@ -57,6 +57,18 @@ def test_realm_roles_in_the_id_token_meet_a_rule(house: House, person: str, brow
     assert set(app.redeem(landed.params)["scope"].split()) == {"notes:read", "notes:write"}
 
 
+def test_a_person_without_the_role_for_offline_access_is_told_whom_to_ask(
+    house: House, company: KeycloakCompany, person: str, browser: Browserless, app: App
+):
+    """Rule B12: Keycloak refuses the code with a word of its own, and the log names the role that is missing."""
+    company.withdraw_default_roles(person)
+    page = house.idp.sign_in(browser, house.approve(browser, app), person)
+    assert not page.left
+    assert "not set up correctly" in page.text
+    event = house.broker.events("login.failed")[-1]
+    assert (event["fault"], event["reason"]) == ("operator", "offline_access_not_allowed")
+
+
 def test_a_key_that_is_rotated_in_mid_login_fails_no_login(
     house: House, company: KeycloakCompany, person: str, browser: Browserless, app: App
 ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -93,6 +94,21 @@ def test_a_refresh_after_a_recheck_goes_on_as_the_same_person(
     third = house.refreshed_by_a_recheck(app, second, operation="refresh")
     assert app.claims(third["access_token"])["sub"] == app.claims(first["access_token"])["sub"]
     assert third["scope"] == first["scope"]
+
+
+def test_grants_of_one_session_share_one_question(house: House, person: str, browser: Browserless, app: App):
+    """Rule B14: two apps refresh at the same moment; a provider that rotates would end the session at the second question."""
+    first = signed_in(house, person, browser, app)
+    second = app.redeem(house.asked_for_another(browser, app).params)
+    tokens = [first["refresh_token"], second["refresh_token"]]
+    for _ in range(2):
+        asked = house.broker.upstream_calls(house.idp.provider, "refresh")
+        house.wait_until_due()
+        with ThreadPoolExecutor(len(tokens)) as pool:
+            answers = list(pool.map(app.refresh, tokens))
+        assert [status for status, _ in answers] == [200, 200], answers
+        assert house.broker.upstream_calls(house.idp.provider, "refresh") == asked + 1
+        tokens = [body["refresh_token"] for _, body in answers]
 
 
 def test_whoever_is_disabled_is_out_at_the_next_recheck(
