@@ -37,6 +37,7 @@ SIGNED_OUT = Words(
     what="The identity provider ended your session there while you were on your way here, so nothing was given to the app.",
     who="Start the connection again in the app. If you did not sign out yourself, give your administrator the reference below.",
 )
+SAID_NO = "access_denied"  # the person's own answer at the provider
 UPSTREAM_WORDS = {
     Fault.DENIED: Words(
         title="You did not sign in",
@@ -93,13 +94,7 @@ class Callback:
             return self._refusals.page(request, error, target=None, words=LOST)
         if debugging.is_debug(login):
             return await self._debugged(request, params, login)
-        approval = Approval(
-            request_id=login.request_id,
-            request=login.request,
-            client=login.client,
-            source=login.source,
-            remember=login.remember,
-        )
+        approval = _approval(login)
         try:
             upstream = await self._returns.identify(params, login)
         except UpstreamError as error:
@@ -167,10 +162,26 @@ class Callback:
         if error.fault is Fault.TRANSIENT:
             outage = TemporarilyUnavailable(Reason.UPSTREAM_FAILED, retry_after=30)
             return self._refusals.page(request, outage, target=target, words=words)
+        if (
+            error.fault is Fault.DENIED and error.reason != SAID_NO
+        ):  # ours or the provider's rule says no: tell whom to ask
+            barred = AccessDenied(Reason.SIGN_IN_BARRED)
+            whom_to_ask = self._approvals.words(barred, _approval(login))
+            return self._refusals.page(request, barred, target=target, words=whom_to_ask)
         denied = AccessDenied(Reason.UPSTREAM_DENIED if error.fault is Fault.DENIED else Reason.UPSTREAM_FAILED)
         if error.fault is Fault.DENIED:
             return await self._refusals.answer(request, target, denied, subject=None, words=words)
         return self._refusals.page(request, denied, target=target, words=words, status=400)
+
+
+def _approval(login: PendingLogin) -> Approval:
+    return Approval(
+        request_id=login.request_id,
+        request=login.request,
+        client=login.client,
+        source=login.source,
+        remember=login.remember,
+    )
 
 
 def _target(approval: Approval) -> Target:

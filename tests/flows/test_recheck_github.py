@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,20 @@ async def test_an_organisation_that_single_sign_on_hides_stands_for_a_while(tmp_
             answer = await broker.refresh(token)
             token = answer.json().get("refresh_token", token)
         assert answer.json()["error"] == "invalid_grant"
+
+
+async def test_a_stranger_whom_a_setting_keeps_out_is_told_whom_to_ask(tmp_path: Path):
+    """Issue 3, policy: a refusal tells the person what to ask whom for; the app learns it only if they follow the link (rule C5)."""
+    async with house(tmp_path) as (broker, github):
+        adapter = broker.settings.providers[0].adapter
+        kept = replace(adapter, options={**adapter.options, "allowed_orgs": "org:1"})
+        (tmp_path / "strict").mkdir()
+        async with running(tmp_path / "strict", idp=github, provider={"adapter": kept}) as strict:  # type: ignore[arg-type]
+            page = await strict.browser().login()
+            assert page.status_code == 403
+            assert "You may not sign in here" in page.text
+            assert "error=access_denied" in page.text
+            assert (await strict.events("login.failed"))[0]["reason"] == "organization_not_allowed"
 
 
 async def test_every_browser_of_the_person_is_signed_out_with_the_tie(tmp_path: Path):
