@@ -56,6 +56,21 @@ class ProviderSettingsError(ValueError):
     """A provider's settings cannot be used. Its text is for the administrator and never holds a secret."""
 
 
+# Why groups are unknown, where that passes by itself: down, slow, throttled. Any other reason stands until somebody mends it.
+PASSING = frozenset(
+    {
+        "answer_lost",
+        "graph_throttled",
+        "graph_unavailable",
+        "groups_unavailable",
+        "rate_limited",
+        "timeout",
+        "unavailable",
+        "unreachable",
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Groups:
     """Group membership: complete (perhaps empty), or unknown with a reason. Unknown fails closed."""

@@ -103,11 +103,12 @@ async def _updated(
     if told.sources:
         registration.preset.admit(told.sources, registration.settings)
     email = registration.preset.email(told.sources)
+    unasked = not told.sources or told.absent == person.REFUSED  # else an address that is not named is gone
     return replace(
         known,
         groups=await person.groups(registration, told, tokens.access_token),
-        email=email.address if email else known.email,
-        email_verified=email.verified if email else known.email_verified,
+        email=email.address if email else known.email if unasked else None,
+        email_verified=email.verified if email else known.email_verified and unasked,
         name=read.display_name(told.sources) or known.name,
         attributes=person.attributes(registration, told.sources),
         sid=next((sid for claims in told.sources if (sid := read.sid(claims)) is not None), known.sid),

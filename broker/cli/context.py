@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import sys
+import tomllib
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -128,6 +129,33 @@ def settings_from(config_file: Path | None, overrides: Sequence[str] | None) -> 
         return examined(config_file, overrides).settings
     except SettingsError as fault:
         stop(str(fault), UNUSABLE)
+
+
+def database_settings(config_file: Path | None, overrides: Sequence[str] | None) -> Settings:
+    """Return settings of which only the database counts: faults elsewhere are told, and do not stop what cannot wait for their mend.
+
+    Exits with 2 where the database itself cannot be told.
+    """
+    read, types = sources(config_file, overrides), known_types()
+    try:
+        return examine(read.argv, read.environ, read.toml, types).settings
+    except SettingsError as fault:
+        try:
+            alone = examine(*_database_alone(read), types).settings
+        except (SettingsError, ValueError):
+            stop(str(fault), UNUSABLE)
+        typer.echo(f"mcp-broker: warning, the settings have faults, and only the database is used: {fault}", err=True)
+        return alone
+
+
+def _database_alone(read: Sources) -> tuple[dict[str, str], dict[str, str], bytes | None]:
+    """Return the sources without anything but the database; raises ValueError for a file that is no TOML."""
+    name = "database_url"
+    argv = {key: value for key, value in read.argv.items() if key.lower().removeprefix("broker_") == name}
+    environ = {key: value for key, value in read.environ.items() if key.startswith(f"BROKER_{name.upper()}")}
+    given = tomllib.loads(read.toml.decode()) if read.toml else {}
+    kept = [f"{key} = {json.dumps(value)}" for key, value in given.items() if key.startswith(name)]
+    return {**argv, "issuer": "http://localhost"}, environ, "\n".join(kept).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from broker.cli.context import (
     print_json,
     print_table,
     settings_from,
+    stop,
     with_master_key,
 )
 from broker.model import SigningKey
@@ -71,16 +72,26 @@ def reseal(*, config_file: ConfigFile = None, overrides: Overrides = None, as_js
     from broker.login.browser import LOGIN_LIFE  # noqa: PLC0415 - imports the web framework
     from broker.upstream.vault import TokenVault  # noqa: PLC0415 - as above
 
-    async def work(desk: Desk) -> tuple[int, int, int]:
+    async def work(desk: Desk) -> tuple[int, tuple[int, int], int]:
         keys = await desk.keys()
         sealer = Sealer(with_master_key(desk.settings).master_keys, desk.entropy)
         tokens = await TokenVault(sealer).reseal(desk.store, now=desk.clock.now())
         return await keys.reseal(), tokens, desk.clock.now() + LOGIN_LIFE
 
-    moved, tokens, free_at = at_desk(settings_from(config_file, overrides), work)
+    moved, (tokens, unreadable), free_at = at_desk(settings_from(config_file, overrides), work)
     if as_json:
-        print_json({"moved": moved, "moved_tokens": tokens, "older_may_go_at": free_at})
-        return
+        told = {"moved": moved, "moved_tokens": tokens, "unreadable_tokens": unreadable, "older_may_go_at": free_at}
+        print_json(told)
+    else:
+        _tell_resealed(moved, tokens, free_at)
+    if unreadable:
+        stop(
+            f"{unreadable} upstream tokens are sealed under a master key that is not in the list: add it and run this again, "
+            "or their people sign in anew"
+        )
+
+
+def _tell_resealed(moved: int, tokens: int, free_at: int) -> None:
     typer.echo(
         f"{moved} keys and {tokens} upstream tokens were moved; all of them are sealed under the first master key now."
     )

@@ -14,11 +14,11 @@ from broker.cli.context import (
     Desk,
     Overrides,
     at_desk,
+    database_settings,
     moment,
     new_group,
     print_json,
     print_table,
-    settings_from,
     stop,
 )
 from broker.model import Grant, Holdings, Identity, PersonSummary, Session
@@ -35,7 +35,7 @@ def list_(
     user: SomeUser = None, *, config_file: ConfigFile = None, overrides: Overrides = None, as_json: AsJson = False
 ) -> None:
     """List everybody who signed in, the latest first; with USER everything that one holds: sessions, and apps with access."""
-    settings = settings_from(config_file, overrides)
+    settings = database_settings(config_file, overrides)
     if user is None:
         everybody = at_desk(settings, lambda desk: desk.store.list_people(now=desk.clock.now()))
         if as_json:
@@ -64,7 +64,7 @@ def revoke(
 
     They can sign in again unless the identity provider or a rule keeps them out.
     """
-    ended = at_desk(settings_from(config_file, overrides), lambda desk: _revoke(desk, user, everyone=everyone))
+    ended = at_desk(database_settings(config_file, overrides), lambda desk: _revoke(desk, user, everyone=everyone))
     if as_json:
         print_json(
             [

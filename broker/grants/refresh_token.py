@@ -103,7 +103,8 @@ class RefreshTokenGrant:
             upstream_stale=vouched.stale or None,
         )
         if turn is Turn.REPEAT:
-            await self._store.append_events([event])
+            if not await self._store.repeat_refresh_token(grant.handle, now=request.now, events=[event]):
+                return None
         elif not await self._store.rotate_refresh_token(
             grant.handle, generation, now=request.now, idle_expires_at=life.idle_expires_at, events=[event]
         ):

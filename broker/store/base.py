@@ -212,6 +212,10 @@ class Store(KeepsUpstream, Protocol):
         """Advance the chain from exactly `generation`; exactly one caller gets True. False when revoked, expired or advanced already."""
         ...
 
+    async def repeat_refresh_token(self, handle: str, *, now: int, events: Events) -> bool:
+        """Store that a predecessor is answered again, within grace; False (and no event) when its grant has ended meanwhile."""
+        ...
+
     async def revoke_grant(self, grant_id: str, *, now: int, reason: str, events: Events) -> bool:
         """End a grant; False (and no event) when it was revoked already."""
         ...

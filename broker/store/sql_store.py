@@ -57,7 +57,7 @@ class SqlStore:
 
     async def purge(self, now: int, *, audit_before: int) -> int:
         values = {"now": now, "audit_before": audit_before}
-        gone = 0
+        gone = await self._sweep(upstream.CLOSE_LOGGED_OUT, values)
         for sweep in statements.PURGES:
             gone += await self._sweep(sweep, values)
         await self._sweep(upstream.FORGET_TOKENS, values)
@@ -146,7 +146,7 @@ class SqlStore:
         return upstream_rows.upstream_of(found[0]) if found else None
 
     async def lease_upstream_session(
-        self, upstream_session_id: str, *, lease: str, now: int, until: int, due: int
+        self, upstream_session_id: str, *, lease: str, now: int, until: int, due: int, skew: int
     ) -> UpstreamSession | None:
         values: Values = {
             "upstream_session_id": upstream_session_id,
@@ -154,6 +154,8 @@ class SqlStore:
             "now": now,
             "until": until,
             "due": due,
+            "ahead": now + skew,
+            "absurd": until + 10 * skew,
         }
         row = (await self._change(upstream.LEASE, values)).row
         return upstream_rows.upstream_of(row) if row else None
@@ -261,6 +263,7 @@ class SqlStore:
             **_named("code", rows.code_values(code)),
             **_named("grant", rows.grant_values(grant)),
             **_named("consent", rows.consent_values(consent)),
+            "sessions_needed": 0 if grant.session_hash is None else 1,
         }
         return await self._done(statements.SAVE_CODE, values, events)
 
@@ -303,6 +306,9 @@ class SqlStore:
             "idle_expires_at": idle_expires_at,
         }
         return await self._done(statements.ROTATE, values, events)
+
+    async def repeat_refresh_token(self, handle: str, *, now: int, events: Events) -> bool:
+        return await self._done(statements.REPEAT, {"handle": handle, "now": now}, events)
 
     async def revoke_grant(self, grant_id: str, *, now: int, reason: str, events: Events) -> bool:
         values: Values = {"grant_id": grant_id, "now": now, "reason": reason}

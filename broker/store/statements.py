@@ -106,9 +106,10 @@ _GRANT = """g.grant_id, g.realm_id, g.client_id, g.client_snapshot, g.subject, c
             g.idle_expires_at, g.expires_at, coalesce(g.revoked_at, u.ended_at), coalesce(g.revoked_reason, u.ended_reason),
             g.auth_method, g.sub_issued, g.actor, g.cnf, g.authorization_details, g.status_index, g.upstream_session_id,
             u.checked_at from oauth_grant g left join upstream_session u on u.upstream_session_id = g.upstream_session_id"""
-# Nothing is done for a grant whose upstream session has ended.
-_CUT_OFF = """exists (select 1 from upstream_session u where u.upstream_session_id = oauth_grant.upstream_session_id
-              and u.ended_at is not null)"""
+# Nothing is done for a grant whose upstream session has ended, nor for a code whose login began before a logout.
+_TIE = "exists (select 1 from upstream_session u where u.upstream_session_id = oauth_grant.upstream_session_id and {})"
+_CUT_OFF = _TIE.format("u.ended_at is not null")
+_LATE = _TIE.format("(u.ended_at is not null or " + LOGGED_OUT.format("u.") + ")")
 SAVE_CODE = Change(
     # A later approval takes the place of the earlier one, and its grant, but only the same person's; a logout wins (rule B17).
     coded="""insert into authorization_code (request_id, code_hash, grant_id, subject, client_id, redirect_uri, code_challenge,
@@ -120,6 +121,7 @@ SAVE_CODE = Change(
                and (ended_at is not null or """
     + LOGGED_OUT.format("upstream_session.")
     + """))
+               and :sessions_needed <= (select count(*) from browser_session where session_hash = :grant_session_hash)
              on conflict (request_id) do update set
                code_hash = excluded.code_hash, client_id = excluded.client_id, redirect_uri = excluded.redirect_uri,
                code_challenge = excluded.code_challenge, resource = excluded.resource, scopes = excluded.scopes,
@@ -158,7 +160,7 @@ REDEEM_CODE = Change(
     activated="""update oauth_grant set activated_at = :now, generation = :generation, idle_expires_at = :idle_expires_at,
                    expires_at = :expires_at, purge_at = :expires_at
                  where grant_id = :spent.grant_id and revoked_at is null and not """
-    + _CUT_OFF
+    + _LATE
     + " returning grant_id",
     # A registered client is used from its first grant on: it leaves the count of unused ones and lives as long as the grant.
     used=Maybe(
@@ -179,6 +181,13 @@ ROTATE = Change(
     rotated="""update oauth_grant set generation = generation + 1, rotated_at = :now, idle_expires_at = :idle_expires_at
                where handle = :handle and generation = :generation and activated_at is not null and revoked_at is null
                and idle_expires_at > :now and expires_at > :now and not """
+    + _CUT_OFF
+    + " returning grant_id"
+)
+REPEAT = Change(
+    repeated="""update oauth_grant set rotated_at = rotated_at
+                where handle = :handle and activated_at is not null and revoked_at is null
+                and idle_expires_at > :now and expires_at > :now and not """
     + _CUT_OFF
     + " returning grant_id"
 )

@@ -48,11 +48,12 @@ class KeepsUpstream(Protocol):
         ...
 
     async def lease_upstream_session(
-        self, upstream_session_id: str, *, lease: str, now: int, until: int, due: int
+        self, upstream_session_id: str, *, lease: str, now: int, until: int, due: int, skew: int
     ) -> UpstreamSession | None:
         """Take the right to ask the provider again; exactly one caller gets the session (rule B14).
 
-        None when it was checked after `due`, somebody else holds a lease that has not run out, or it ended.
+        None when it was checked after `due`, somebody else holds a lease that has not run out, or it ended. Clocks of two replicas may
+        differ by `skew` seconds; what lies further in the future than that (a clock set back) counts for nothing.
         """
         ...
 

@@ -41,11 +41,15 @@ SAVE_SESSION = Change(
 )
 _SESSION = f"""select s.session_hash, s.created_at, s.expires_at, {COLUMNS}
                from browser_session s join upstream_session u on u.upstream_session_id = s.upstream_session_id """
-FIND_SESSION = Query(_SESSION + "where s.session_hash = :session_hash and s.expires_at > :now and u.ended_at is null")
+FIND_SESSION = Query(
+    _SESSION
+    + "where s.session_hash = :session_hash and s.expires_at > :now and u.ended_at is null and not "
+    + LOGGED_OUT.format("u.")
+)
 END_SESSION = Change(
     ended="""delete from browser_session where session_hash = :session_hash and expires_at > :now
              returning session_hash, upstream_session_id""",
-    forgotten="""update upstream_session set sealed_tokens = null
+    forgotten="""update upstream_session set sealed_tokens = null, lease = null, lease_until = null
                  where upstream_session_id = :ended.upstream_session_id and shared_key is null and not exists (
                    select 1 from oauth_grant g where g.upstream_session_id = upstream_session.upstream_session_id
                    and g.revoked_at is null and g.expires_at > :now)""",
@@ -56,8 +60,8 @@ FIND = Query(f"select {COLUMNS} from upstream_session u where u.upstream_session
 LEASE = Change(
     leased="""update upstream_session set lease = :lease, lease_until = :until
               where upstream_session_id = :upstream_session_id and ended_at is null
-              and (checked_at <= :due or checked_at > :now)
-              and (lease is null or lease_until <= :now or lease_until > :until)
+              and (checked_at <= :due or checked_at > :ahead)
+              and (lease is null or lease_until <= :now or lease_until > :absurd)
               returning upstream_session_id, subject, identity, sealed_tokens, began_at, checked_at, known_at, expires_at,
                 shared_key, ended_at, ended_reason"""
 )
@@ -87,7 +91,8 @@ END = Change(
 _MARK = """insert into logout_tombstone (key, at, expires_at)
            select {0}, :now, :tombstone_until
            where not exists (select 1 from used_key where key_hash = :jti_hash and expires_at > :now)
-           on conflict (key) do update set at = excluded.at, expires_at = excluded.expires_at"""
+           on conflict (key) do update set expires_at = excluded.expires_at,
+             at = case when excluded.at > logout_tombstone.at then excluded.at else logout_tombstone.at end"""
 MARK_LOGOUT = Change(one=_MARK.format(":first_key"))
 MARK_LOGOUT_TOO = Change(other=_MARK.format(":second_key"))
 _FIRST_USE = """insert into used_key (key_hash, expires_at) values (:jti_hash, :jti_until)
@@ -122,11 +127,13 @@ FIND_PEOPLE = Query(
     """with known as (
          select identity, subject, checked_at as known_at from upstream_session where realm_id = 'default'
          union all select identity, subject, created_at as known_at from oauth_grant where realm_id = 'default')
-       select identity, subject from known
-       where subject = :named
-         or subject in (select p.subject from person p where p.realm_id = 'default' and p.upstream_subject = :named)
-         or subject in (select k.subject from known k where lower(k.identity) like :email escape '!')
-       order by known_at desc limit 10000""",
+       select identity, subject from (
+         select identity, subject, known_at, row_number() over (partition by subject order by known_at desc) as place
+         from known
+         where subject = :named
+           or subject in (select p.subject from person p where p.realm_id = 'default' and p.upstream_subject = :named)
+           or subject in (select k.subject from known k where lower(k.identity) like :email escape '!')) newest
+       where place = 1 order by known_at desc""",
     cold=True,
 )
 _LIVE_GRANT = """g.realm_id = 'default' and g.revoked_at is null and g.activated_at is not null and g.idle_expires_at > :now
@@ -160,6 +167,13 @@ RESEAL_TOKENS = Change(
 )
 _DUE = "select u.upstream_session_id from upstream_session u where u.expires_at <= :now and {0} limit :batch /*skip locked*/"
 _NAMED = "exists (select 1 from oauth_grant g where g.upstream_session_id = u.upstream_session_id {0})"
+# A session whose login ended at the very moment of a logout: its tombstone is looked at as long as it lives, and this before it goes.
+CLOSE_LOGGED_OUT = Sweep(
+    """delete from browser_session where session_hash in (
+         select s.session_hash from logout_tombstone t
+         join upstream_session u on (u.subject_key = t.key or u.session_key = t.key) and t.at >= u.began_at
+         join browser_session s on s.upstream_session_id = u.upstream_session_id limit :batch)"""
+)
 FORGET_TOKENS = Sweep(
     "update upstream_session set sealed_tokens = null where upstream_session_id in ("
     + _DUE.format(

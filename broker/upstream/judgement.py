@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from broker.model import Identity
-from providers.base import Fault, Groups, UpstreamIdentity
+from providers.base import PASSING, Fault, Groups, UpstreamIdentity
 
 KNOWN_KEPT = (
-    3600  # seconds beyond a re-check's interval for which memberships stand that the provider cannot list just now
+    3600  # seconds for which memberships stand that cannot be listed just now; two intervals where that is longer
 )
-# Here the provider answered, and what it did not name is not there: nothing is kept against its word.
-_STATED = frozenset({"claim_absent", "not_configured", "account_outside_workspace"})
+SKEW = 60  # seconds by which the clocks of two processes may differ
+_LISTED = ("organization",)  # attributes that come with the groups, from what can be down when they are
 
 
 class Consequence(Enum):
@@ -41,7 +41,7 @@ def consequence(fault: Fault) -> Consequence:
 
 def is_due(checked_at: int | None, *, now: int, interval: int) -> bool:
     """Tell whether the provider has to be asked; a check that lies in the future (a clock set back) counts for nothing (rule F4)."""
-    return checked_at is None or not 0 <= now - checked_at < interval
+    return checked_at is None or not -SKEW <= now - checked_at < interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,8 @@ class Described:
 def describe(known: Identity, told: UpstreamIdentity, *, age: int, interval: int) -> Described:
     """Return the record of a person who was vouched for again; how and when they signed in stays as it was.
 
-    Memberships that the provider could not list stay for a bounded time: `age` is for how many seconds they have not been told.
+    Memberships that the provider could not list stay for a bounded time: `age` is for how many seconds they have not been told. What
+    its answer leaves out is gone, and so is whatever the person could keep from being listed.
     """
     updated = replace(
         known,
@@ -67,19 +68,17 @@ def describe(known: Identity, told: UpstreamIdentity, *, age: int, interval: int
         attributes=told.attributes,
         upstream_sid=told.sid,
     )
-    if not _could_not_say(told.groups) or not 0 <= age < interval + KNOWN_KEPT:
+    passes = told.groups.names is None and told.groups.reason in PASSING
+    if not passes or not 0 <= age <= max(KNOWN_KEPT, 2 * interval) - interval:
         return Described(identity=updated)
+    listed = {name: known.attributes[name] for name in _LISTED if name in known.attributes}
     kept = replace(
         updated,
         groups=known.groups,
         groups_unknown=told.groups.reason if known.groups is None else None,
-        attributes={**known.attributes, **told.attributes},
+        attributes={**listed, **told.attributes},
     )
     return Described(identity=kept, kept_because=told.groups.reason)
-
-
-def _could_not_say(groups: Groups) -> bool:
-    return groups.names is None and groups.reason not in _STATED
 
 
 def as_upstream(identity: Identity) -> UpstreamIdentity:

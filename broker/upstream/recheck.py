@@ -17,7 +17,7 @@ from broker.oauth import InvalidGrant, Reason, TemporarilyUnavailable
 from broker.seal import SealBroken
 from broker.store.base import Store, StoreUnavailable
 from broker.upstream.configured import Upstream
-from broker.upstream.judgement import Consequence, as_upstream, consequence, describe, is_due
+from broker.upstream.judgement import SKEW, Consequence, as_upstream, consequence, describe, is_due
 from broker.upstream.vault import TokenVault
 from providers.base import Fault, UpstreamError, UpstreamIdentity
 
@@ -27,6 +27,7 @@ PAUSES = (0.25, 0.5, 1.0, 1.5, 1.5, 1.5, 1.5, 1.5)  # seconds between two looks
 STORED_AGAIN = (0.5, 1.0, 2.0)  # seconds between attempts to store an answer that cannot be had twice
 LEASE_MARGIN = 20  # seconds beyond the provider's time limit
 RETRY_AFTER = 5  # seconds, in every 503
+ALERT_AGAIN = 60  # seconds between two alerts of one kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,7 @@ class _Ended:
 class _Failed:
     reason: Reason
     again: bool  # whether another attempt within seconds makes sense
+    outage: bool = True  # the provider is down, or refuses our own credentials: STALE_LIMIT is for that
 
 
 _Outcome = Vouched | _Ended | _Failed
@@ -102,7 +104,7 @@ class Recheck:
             return outcome
         if isinstance(outcome, _Ended):
             raise InvalidGrant(Reason.UPSTREAM_ENDED, outcome.reason)
-        if stale_allowed and self._within_stale_limit(tie):
+        if stale_allowed and outcome.outage and self._within_stale_limit(tie):
             return Vouched(identity=tie.identity, checked_at=tie.checked_at or 0, stale=True)
         raise TemporarilyUnavailable(outcome.reason, retry_after=RETRY_AFTER)
 
@@ -137,7 +139,7 @@ class Recheck:
         for pause in (*PAUSES, None):
             now = self._clock.now()
             session = await self._store.lease_upstream_session(
-                upstream_session_id, lease=lease, now=now, until=now + limit, due=now - interval
+                upstream_session_id, lease=lease, now=now, until=now + limit, due=now - interval, skew=SKEW
             )
             outcome = await self._ask(session, lease, interval) if session else await self._found(upstream_session_id)
             if isinstance(outcome, Vouched | _Ended):
@@ -162,10 +164,18 @@ class Recheck:
         return Vouched(identity=session.identity, checked_at=session.checked_at)
 
     async def _ask(self, session: UpstreamSession, lease: str, interval: int) -> _Outcome | None:
+        answered = False
         try:
             told = await self._told(session)
+            answered = True
         except UpstreamError as error:
+            answered = True
             return await self._refused(session, lease, error)
+        finally:
+            if not answered:  # a defect of the adapter: whoever asks next must not wait for the lease to run out
+                await self._store.release_upstream_session(
+                    session.upstream_session_id, lease=lease, sealed_tokens=None, events=()
+                )
         return await self._renew(session, lease, told, interval)
 
     async def _told(self, session: UpstreamSession) -> UpstreamIdentity:
@@ -218,7 +228,7 @@ class Recheck:
             )
             return _Ended(reason) if ended else None
         events = []
-        if what is Consequence.ALERT:
+        if what is Consequence.ALERT and await self._is_news(provider, reason):
             events.append(self._event(Event.UPSTREAM_ALERT, session, fault=error.fault.value, reason=reason))
         else:
             self._audit.log("upstream.unavailable", "warning", provider=provider, fault=error.fault, reason=reason)
@@ -228,7 +238,14 @@ class Recheck:
         )
         if what is Consequence.ALERT:
             return _Failed(Reason.UPSTREAM_MISCONFIGURED, again=False)
-        return _Failed(Reason.UPSTREAM_FAILED, again=True)
+        return _Failed(Reason.UPSTREAM_FAILED, again=True, outage=error.fault is Fault.TRANSIENT)
+
+    async def _is_news(self, provider: str, reason: str) -> bool:
+        """Tell whether nobody recorded this within a minute: everybody's refresh finds the same, and the trail is not a log."""
+        now = self._clock.now()
+        return await self._store.first_use(
+            "upstream-alert", f"{provider} {reason}", expires_at=now + ALERT_AGAIN, now=now
+        )
 
     def _event(self, name: Event, session: UpstreamSession, **fields: str | None) -> AuditEvent:
         return self._audit.event(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from broker.model import REALM, Identity
-from broker.seal import SealBroken, Sealer, WrongMasterKey
+from broker.seal import SealBroken, Sealer
 from broker.store.base import Store
 from providers.base import UpstreamTokens
 
@@ -41,27 +41,25 @@ class TokenVault:
             expires_in=members.get("expires_in"),
         )
 
-    async def reseal(self, store: Store, *, now: int) -> int:
-        """Seal all that the store keeps under the first master key; return how many were not. Raises WrongMasterKey."""
-        moved, after = 0, ""
+    async def reseal(self, store: Store, *, now: int) -> tuple[int, int]:
+        """Seal all that the store keeps under the first master key; return how many were not, and how many no listed key opens."""
+        moved, unreadable, after = 0, 0, ""
         while found := await store.sealed_tokens(after=after, limit=BATCH):
             for upstream_session_id, sealed in found:
-                if not self._sealer.uses_first_key(sealed):
-                    moved += await self._move(store, upstream_session_id, sealed, now)
+                try:
+                    if not self._sealer.uses_first_key(sealed):
+                        moved += await self._move(store, upstream_session_id, sealed, now)
+                except SealBroken:
+                    unreadable += 1
             after = found[-1][0]
-        return moved
+        return moved, unreadable
 
     async def _move(self, store: Store, upstream_session_id: str, sealed: str, now: int) -> bool:
         session = await store.find_upstream_session(upstream_session_id)
         if session is None or session.sealed_tokens != sealed:  # renewed meanwhile, under the first key
             return False
         context = _context(session.identity)
-        try:
-            text = self._sealer.open(PURPOSE, sealed, context=context, now=now)
-        except SealBroken:
-            raise WrongMasterKey(
-                "upstream tokens are sealed under a master key that is not in the list; add it and run this again"
-            ) from None
+        text = self._sealer.open(PURPOSE, sealed, context=context, now=now)
         resealed = self._sealer.seal(PURPOSE, text, context=context)
         return await store.reseal_tokens(upstream_session_id, sealed=sealed, resealed=resealed)
 

@@ -237,6 +237,15 @@ async def test_a_logout_before_the_code_is_redeemed_wins(tmp_path: Path):
         assert (refused.status_code, refused.json()["error"]) == (400, "invalid_grant")
 
 
+async def test_it_wins_where_grants_are_to_stay_as_well(tmp_path: Path):
+    """Rule B17, contract `LOGOUT_ENDS=sessions`: a code is no grant yet."""
+    async with house(tmp_path, provider={"logout_ends_grants": False}) as (broker, idp):
+        code = await broker.browser().code()
+        broker.clock.forward(1)
+        await notify(broker, idp.logout_token())
+        assert (await broker.redeem(code)).json()["error"] == "invalid_grant"
+
+
 async def test_a_logout_between_the_page_and_allow_wins(tmp_path: Path):
     """Rules B16, B17: the page comes back with the ways to sign in."""
     async with house(tmp_path) as (broker, idp):

@@ -201,19 +201,39 @@ async def test_groups_that_the_provider_leaves_out_are_gone_at_once(tmp_path: Pa
         assert (await broker.refresh(token)).json()["error"] == "invalid_grant"
 
 
-async def test_groups_that_cannot_be_read_stand_for_a_bounded_time_and_the_audit_says_why(tmp_path: Path):
-    """Issue: the last known good for a bounded time on refresh."""
-    async with house(tmp_path, policy=ENGINEERS) as (broker, idp):
+async def test_an_address_that_the_provider_takes_away_counts_no_more(tmp_path: Path):
+    """Rules B10, B16: an absent address is nobody's."""
+    rules = (PolicyRule(name="ours", domain=("example.com",)),)
+    async with house(tmp_path, policy=rules) as (broker, idp):
         token = (await tokens_of(broker))["refresh_token"]
-        change(idp, "alice", {"groups": {"not": "a list"}})
-        for _ in range(4):
-            broker.clock.forward(INTERVAL)
-            answer = await broker.refresh(token)
-            assert answer.status_code == 200
-            token = answer.json()["refresh_token"]
-        assert (await broker.events("upstream.rechecked"))[-1]["groups_kept"] == "claim_malformed"
+        claims = {k: v for k, v in idp.people["alice"].claims.items() if not k.startswith("email")}
+        idp.people["alice"] = Person("u-alice", claims)
         broker.clock.forward(INTERVAL)
         assert (await broker.refresh(token)).json()["error"] == "invalid_grant"
+
+
+async def test_everybody_s_refresh_finds_the_same_and_the_trail_says_it_once_a_minute(tmp_path: Path):
+    async with house(tmp_path) as (broker, idp):
+        tokens = [(await tokens_of(broker))["refresh_token"] for _ in range(3)]
+        idp.faults.answers["refresh"] = faulty.error(401, "invalid_client")
+        broker.clock.forward(INTERVAL)
+        broker.oracle.outage = True
+        for token in tokens:
+            assert (await broker.refresh(token)).status_code == 503
+        assert len(await broker.events("upstream.alert")) == 1
+        broker.clock.forward(60)
+        await broker.refresh(tokens[0])
+        assert len(await broker.events("upstream.alert")) == 2
+
+
+async def test_the_stale_limit_is_for_outages_and_not_for_answers_that_cannot_be_believed(tmp_path: Path):
+    """Contract, `STALE_LIMIT`: down, throttled, or refusing our own credentials; rule B5."""
+    async with house(tmp_path, provider={"stale_limit": 600}) as (broker, idp):
+        token = (await tokens_of(broker))["refresh_token"]
+        idp.faults.refreshed_claims["act"] = {"sub": "an administrator"}
+        broker.clock.forward(INTERVAL)
+        broker.oracle.outage = True
+        assert (await broker.refresh(token)).status_code == 503
 
 
 async def test_sixteen_refreshes_at_once_ask_the_provider_once(tmp_path: Path):

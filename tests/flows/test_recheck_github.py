@@ -13,6 +13,7 @@ import pytest
 from broker.settings import PolicyRule
 from tests.broker.harness import IDP, BrokerUnderTest, Form, running
 from tests.providers.github.scripted_github import ScriptedGitHub
+from tests.providers.scripted_faults import DOWN
 
 INTERVAL = 900
 PEOPLE = 12
@@ -90,15 +91,24 @@ async def test_who_left_the_team_loses_what_it_gave(tmp_path: Path):
         assert (await broker.events("token.refresh_refused"))[0]["reason"] == "policy"
 
 
-async def test_an_organisation_that_single_sign_on_hides_stands_for_a_while(tmp_path: Path):
-    """Issue: unknown(reason) keeps the last known good for a bounded time on refresh, and the audit says why."""
+async def test_an_organisation_that_its_member_hides_is_gone_at_once(tmp_path: Path):
+    """Rule B16: whoever left could take single sign-on away from their own token to keep what they had."""
     async with house(tmp_path, policy=(PolicyRule(name="acme", organization=("org:9919",)),)) as (broker, github):
         (token,) = await connected(broker, 1)
         github.faults.hidden.add(9919)
         broker.clock.forward(INTERVAL)
+        assert (await broker.refresh(token)).json()["error"] == "invalid_grant"
+
+
+async def test_an_organisation_that_github_cannot_list_just_now_stands_for_a_while(tmp_path: Path):
+    """Issue: unknown(reason) keeps the last known good for a bounded time on refresh, and the audit says why."""
+    async with house(tmp_path, policy=(PolicyRule(name="acme", organization=("org:9919",)),)) as (broker, github):
+        (token,) = await connected(broker, 1)
+        github.faults.answers["orgs"] = DOWN
+        broker.clock.forward(INTERVAL)
         answer = await broker.refresh(token)
         assert answer.status_code == 200
-        assert (await broker.events("upstream.rechecked"))[0]["groups_kept"] == "sso_partial_results"
+        assert (await broker.events("upstream.rechecked"))[0]["groups_kept"] == "unavailable"
         token = answer.json()["refresh_token"]
         for _ in range(5):
             broker.clock.forward(INTERVAL)

@@ -117,6 +117,22 @@ def test_an_address_of_several_people_revokes_nobody_by_itself(terminal: Termina
     assert terminal.json("users", "list", "mallory")[0]["grants"] == []
 
 
+def test_a_fault_elsewhere_in_the_settings_keeps_nobody_in(terminal: Terminal) -> None:
+    """Issue: whoever has to go goes at once, also while a rule has a typing error; the warning says which."""
+    sign_in(terminal, "alice", app="files")
+    database = f'database_url = "sqlite:///{terminal.directory}/broker.db"\n'
+    (terminal.directory / "broker.toml").write_text(database + '[[policy]]\ngroupp = "staff"\n')
+
+    result = terminal.run("users", "revoke", "alice")
+
+    assert result.exit_code == 0
+    assert "1 grants" in result.stdout
+    assert "groupp" in result.stderr
+    assert terminal.json("users", "list", "alice")[0]["grants"] == []
+    (terminal.directory / "broker.toml").write_text('database_url = "nowhere"\n')
+    assert "database_url" in terminal.refused("users", "list", status=2).lower()
+
+
 def test_nobody_is_not_revoked(terminal: Terminal) -> None:
     assert "nobody is known as nobody@example.com" in terminal.refused("users", "revoke", "nobody@example.com")
     assert "nobody is known" in terminal.refused("users", "list", "nobody")

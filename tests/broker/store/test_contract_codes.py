@@ -6,11 +6,22 @@ import pytest
 
 from broker.store.base import Store
 from tests.broker.records import NOW, REDIRECT_URI, make_code, make_grant, make_identity
-from tests.broker.store.keeper import Keeper, event, give_code, give_grant, make_consent, race, redeem, stored
+from tests.broker.store.keeper import (
+    Keeper,
+    event,
+    give_code,
+    give_grant,
+    make_consent,
+    make_session,
+    race,
+    redeem,
+    stored,
+)
 
 
 async def test_code_and_grant_come_back_as_they_were_saved(store: Store):
     """RFC 6749 section 4.1.3: everything that the redemption is compared with."""
+    await store.save_session(make_session(), replaces=None, now=NOW, events=())
     grant = make_grant(session_hash=b"b" * 32, identity=make_identity(groups=None, groups_unknown="overage"))
     assert await store.save_code(make_code(), grant, make_consent(), now=NOW, events=event("code.issued"))
     assert await store.find_code(b"c" * 32) == (make_code(), grant)

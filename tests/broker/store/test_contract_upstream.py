@@ -10,6 +10,8 @@ import pytest
 from broker.model import LoggedOut, UpstreamSession
 from broker.store.base import Store
 from broker.store.upstream_base import LogoutToken
+from broker.store.upstream_rows import logout_keys
+from broker.store.upstream_statements import MARK_LOGOUT
 from tests.broker.records import NOW, make_identity
 from tests.broker.store.keeper import (
     Keeper,
@@ -38,7 +40,7 @@ async def give_session(store: Store, name: str = "s", **upstream: Any) -> str:
 async def lease(
     store: Store, saved: str, by: str = "one", *, now: int = NOW, until: int = 30
 ) -> UpstreamSession | None:
-    return await store.lease_upstream_session(saved, lease=by, now=now, until=now + until, due=DUE)
+    return await store.lease_upstream_session(saved, lease=by, now=now, until=now + until, due=DUE, skew=60)
 
 
 async def log_out(
@@ -72,6 +74,15 @@ async def test_a_lease_that_ran_out_is_taken_over_and_its_holder_stores_nothing(
     assert found is not None
     assert (found.sealed_tokens, found.checked_at) == ("fresh", NOW + 31)
     assert await stored(store) == ["fresh"]
+
+
+async def test_a_replica_whose_clock_is_behind_steals_no_lease(store: Store):
+    """Rule B14: two processes read a second apart what is one moment; a rotating provider would end the session at the second asker."""
+    saved = await give_session(store)
+    assert await lease(store, saved, "one", now=NOW)
+    for behind in (1, 2, 59):
+        assert await lease(store, saved, "two", now=NOW - behind) is None
+    assert await lease(store, saved, "two", now=NOW - 86_400), "a lease that lies a day ahead is no lease (F4)"
 
 
 async def test_what_was_checked_meanwhile_is_not_leased_again(store: Store):
@@ -223,6 +234,41 @@ async def test_only_sessions_end_where_grants_are_to_stay(store: Store):
     assert await log_out(store, ends_grants=False)
     assert await store.find_session(b"s" * 32, now=NOW) is None
     assert await store.rotate_refresh_token(handle, 1, now=NOW, idle_expires_at=NOW + 9, events=())
+
+
+async def test_a_session_saved_at_the_very_moment_of_a_logout_is_dead_and_stays_dead(store: Store):
+    """Rule B17: its statement saw no tombstone yet and the logout's saw no session yet; the look at each use and the purge do."""
+    await give_session(store, checked_at=NOW)
+    late = {"first_key": logout_keys(ALICE)[0], "jti_hash": b"", "tombstone_until": NOW + 3600, "now": NOW}
+    await store._database.change(MARK_LOGOUT, late, ())  # type: ignore[attr-defined] # what a logout does first
+    assert await store.find_session(b"s" * 32, now=NOW) is None
+    await store.purge(NOW + 60, audit_before=0)
+    await store.purge(NOW + 3600, audit_before=0)
+    assert await store.find_session(b"s" * 32, now=NOW) is None
+
+
+async def test_a_session_that_signed_out_gets_no_code_and_no_new_tokens(store: Store):
+    """Rules E11, B13: Allow was pressed before, and the provider's answer comes after."""
+    saved = await give_session(store)
+    session = await lease(store, saved)
+    assert session is not None
+    assert await store.end_session(b"s" * 32, now=NOW, events=())
+    assert not await store.renew_upstream_session(session, lease="one", now=NOW, known_at=NOW, events=())
+    assert await store.sealed_tokens(after="", limit=9) == []
+    with pytest.raises(AssertionError):
+        await give_code(store, upstream_session_id=saved, session_hash=b"s" * 32)
+
+
+async def test_a_predecessor_is_not_answered_again_after_its_grant_ended(store: Store):
+    """Rule E11: whatever was revoked while the provider was being asked."""
+    handle = await give_grant(store)
+    assert await store.repeat_refresh_token(handle, now=NOW, events=event("repeated"))
+    await store.revoke_grant("grant-1", now=NOW, reason="test", events=())
+    assert not await store.repeat_refresh_token(handle, now=NOW, events=event("late"))
+    other = await give_grant(store, "2", upstream_session_id=await give_session(store))
+    await log_out(store)
+    assert not await store.repeat_refresh_token(other, now=NOW, events=event("late"))
+    assert "late" not in await stored(store)
 
 
 async def test_one_person_s_shared_session_takes_the_newest_tokens_and_keeps_its_grants(store: Store):
