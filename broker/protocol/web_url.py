@@ -60,10 +60,16 @@ class WebUrl:
         return self.host in LOOPBACK_HOSTS
 
 
-@lru_cache(maxsize=1024)  # the same few URLs come with every request; an entry is one long URL at the most
 def parse(text: str) -> WebUrl | None:
     """Return the parts of an absolute http or https URL, or None when it is not one that everybody reads alike."""
-    found = _URL.fullmatch(text) if len(text) <= MAX_LENGTH else None
+    return (
+        _parse(text) if len(text) <= MAX_LENGTH else None
+    )  # before the cache, which would keep a stranger's long text
+
+
+@lru_cache(maxsize=1024)  # the same few URLs come with every request; an entry is one URL of MAX_LENGTH at the most
+def _parse(text: str) -> WebUrl | None:
+    found = _URL.fullmatch(text)
     if found is None:
         return None
     host = found["v6"] or found["name"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from urllib.parse import urlsplit
 
 import pytest
@@ -64,3 +65,11 @@ def test_the_standard_library_reads_the_same_parts(text: str) -> None:
     parts = urlsplit(text)
     assert (parts.hostname, parts.port, parts.path) == (url.host.lower(), url.port, url.path)
     assert (parts.query, parts.username, parts.fragment) == (url.query or "", None, "")
+
+
+def test_a_text_that_is_too_long_is_not_kept() -> None:
+    """Rule G5: what strangers send takes bounded memory, refused texts included."""
+    text = "https://client.example/" + "".join(["x"] * 60_000)
+    before = sys.getrefcount(text)
+    assert web_url.parse(text) is None
+    assert sys.getrefcount(text) == before
