@@ -1,4 +1,4 @@
-"""What every request passes: its id, its true source, the Host check, security headers, CORS, metrics (rules E16, G1 to G3, G8).
+"""What every request passes: its id, its true source, the Host check, odd paths, security headers, CORS, metrics (rules E16, G1 to G4, G8).
 
 One pure ASGI layer, because each layer of the convenient kind costs half a millisecond.
 """
@@ -72,10 +72,15 @@ class Edge:
         headers = scope["headers"]
         scope["state"] = {**scope.get("state", {}), "source": source_of(scope, self._trusted)}
         path, method = scope["path"], scope["method"]
-        cors = path in self._cors_paths
+        odd = b"%" in scope.get(
+            "raw_path", b""
+        )  # none of our paths has one, and routers decode what proxies compare as it is
+        cors = not odd and path in self._cors_paths
         answer = self._observed(path, method, identifier, cors, send)
         if self._hosts is not None and host_name(_header(headers, b"host")) not in self._hosts:
             await _plain(answer, 421, b"This host name is not served here.\n")
+        elif odd:
+            await _plain(answer, 404, b"There is nothing at this address.\n")
         elif cors and method == "OPTIONS":
             await answer({"type": "http.response.start", "status": 204, "headers": list(PREFLIGHT)})
             await answer({"type": "http.response.body", "body": b""})

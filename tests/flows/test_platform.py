@@ -111,6 +111,27 @@ async def test_odd_paths_reach_no_handler(broker: BrokerUnderTest, path: str):
         assert (await http.send(request)).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/%74oken"),
+        ("POST", "/consen%74"),
+        ("GET", "/callback%2Fcorp?state=x"),
+        ("GET", "/callback/c%6Frp?state=x"),
+        ("GET", "/.well-known%2Foauth-authorization-server"),
+        ("GET", "/authorize%00"),
+    ],
+)
+async def test_an_encoded_path_reaches_no_handler(broker: BrokerUnderTest, method: str, path: str):
+    """Security rule G4: a proxy in front that compares paths as they are written must not be got round by another spelling."""
+    async with broker.http() as http:
+        request = http.build_request(method, ISSUER)
+        request.url = httpx2.URL(ISSUER, raw_path=path.encode())
+        answer = await http.send(request)
+    assert answer.status_code == 404
+    assert "access-control-allow-origin" not in answer.headers
+
+
 async def test_bodies_are_limited_before_they_are_buffered(broker: BrokerUnderTest):
     """Security rule G5: by the declared length, and by what really comes."""
     read = 0
