@@ -25,7 +25,12 @@ def check_secret(reader: Reader, path: Path, secret: str) -> None:
 
 
 def check_master_key(reader: Reader, keys: tuple[bytes, ...] | None, database_url: str | None) -> None:
-    """Note that there is no master key; on loopback one is made, but only beside a SQLite file."""
+    """Note a master key that is a placeholder, or that there is none; on loopback one is made, but only beside a SQLite file."""
+    for number, key in enumerate(keys or (), start=1):
+        if len(set(key)) == 1:
+            name, origin = reader.place(("master_key",))
+            wrong = f"is one byte repeated in place {number}: whoever guesses it opens every secret in the database"
+            reader.faults.add_unsafe(name, origin, wrong, f"make one with: {NEW_MASTER_KEY}")
     if keys or reader.given(("master_key",)) is not None:
         return
     mend = f"make one with: {NEW_MASTER_KEY}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -193,3 +194,17 @@ def test_a_secret_inside_json_of_a_group_is_masked_like_any_other() -> None:
 
     assert LONG_SECRET not in repr(examined)
     assert load(None, {**LOCAL, "BROKER_CLIENTS": clients}, None, provider_types()).clients[0].secret_hash
+
+
+@pytest.mark.parametrize("byte", [b"\0", b"k", b"\xff"])
+def test_a_master_key_of_one_repeated_byte_does_not_start_in_production(byte: bytes) -> None:
+    """Security rule G16: a placeholder seals nothing; also as an older key, which still opens."""
+    weak = base64.urlsafe_b64encode(byte * 32).decode()
+
+    for number, keys in ((1, weak), (2, f"{MASTER_KEY},{weak}")):
+        setting, origin, wrong, mend = only_fault({**PRODUCTION, "BROKER_MASTER_KEY": keys})
+        assert (setting, origin) == ("BROKER_MASTER_KEY", "environment")
+        assert f"place {number}" in wrong
+        assert "os.urandom" in mend
+        assert weak not in wrong + mend
+    assert load_from({"BROKER_MASTER_KEY": weak}).master_keys == (byte * 32,)
