@@ -6,15 +6,21 @@ One pure ASGI layer, because each layer of the convenient kind costs half a mill
 from __future__ import annotations
 
 import ipaddress
+import re
 import time
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from broker.audit import request_id
 from broker.clock import Entropy
 from broker.metrics import Metrics
+from broker.protocol.public_address import is_loopback
 from broker.settings import LOOPBACK_HOSTS, Settings
+
+# Whole, since a name that is only looked for at the front is found in `127.0.0.1:8080@evil` as well.
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]{2,45})\]|(?P<name>[A-Za-z0-9._-]{1,253}))(?::[0-9]{1,5})?")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -59,7 +65,7 @@ class Edge:
         self._cors_paths = frozenset(cors_paths)
         self._callback = f"{settings.issuer_path}/callback/"
         self._trusted = tuple(ipaddress.ip_network(p, strict=False) for p in settings.trusted_proxies)
-        self._hosts = LOOPBACK_HOSTS | {host_name(settings.issuer.partition("://")[2])} if bound_to_loopback else None
+        self._hosts = LOOPBACK_HOSTS | {urlsplit(settings.issuer).hostname or ""} if bound_to_loopback else None
         self._common = COMMON + ((HSTS,) if settings.secure_cookies else ())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,12 +78,10 @@ class Edge:
         headers = scope["headers"]
         scope["state"] = {**scope.get("state", {}), "source": source_of(scope, self._trusted)}
         path, method = scope["path"], scope["method"]
-        odd = b"%" in scope.get(
-            "raw_path", b""
-        )  # none of our paths has one, and routers decode what proxies compare as it is
+        odd = b"%" in scope.get("raw_path", b"")  # none of ours has one; routers decode what proxies compare as written
         cors = not odd and path in self._cors_paths
         answer = self._observed(path, method, identifier, cors, send)
-        if self._hosts is not None and host_name(_header(headers, b"host")) not in self._hosts:
+        if not self._ours(host_name(_header(headers, b"host"))):
             await _plain(answer, 421, b"This host name is not served here.\n")
         elif odd:
             await _plain(answer, 404, b"There is nothing at this address.\n")
@@ -86,6 +90,10 @@ class Edge:
             await answer({"type": "http.response.body", "body": b""})
         else:
             await self._app(scope, receive, answer)
+
+    def _ours(self, name: str) -> bool:
+        """Tell whether a Host name is served here (rule G1). No name server can point a literal loopback address elsewhere."""
+        return self._hosts is None or name in self._hosts or is_loopback(name)
 
     def _observed(self, path: str, method: str, identifier: str, cors: bool, send: Send) -> Send:  # noqa: FBT001 - internal
         """Return a `send` that adds headers and counts the answer."""
@@ -124,11 +132,9 @@ def source_of(scope: Scope, trusted: tuple[Network, ...]) -> str:
 
 
 def host_name(host: str) -> str:
-    """Return a Host header's name in lower case, without port and brackets."""
-    host = host.partition("/")[0].lower()
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+    """Return a Host header's name in lower case, without port and brackets; empty where it is malformed (RFC 9110 section 7.2)."""
+    found = _HOST.fullmatch(host)
+    return (found["v6"] or found["name"]).lower() if found else ""
 
 
 def _within(address: str, networks: tuple[Network, ...]) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from broker.model import Client, Resource
+from broker.protocol.public_address import is_loopback
 from broker.secret_source import Secret
 from providers.base import ATTRIBUTES, ProviderSettings, SpeaksFor
 
@@ -27,7 +28,7 @@ class Address:
     @property
     def loopback(self) -> bool:
         """Whether only this machine can connect."""
-        return self.host in LOOPBACK_HOSTS
+        return self.host in LOOPBACK_HOSTS or is_loopback(self.host)
 
 
 @dataclass(frozen=True, slots=True)

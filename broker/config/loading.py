@@ -93,7 +93,7 @@ def examine(
         raise SettingsError(faults.found)
     unmet = [*unmet_rules(policy, providers, provider_types), *unmet_demands(resources, providers)]
     faults.warnings += ambiguous_users(policy, providers)
-    note_warnings(faults, values, providers, len(resources))
+    note_warnings(faults, values, providers, len(resources), loopback=loopback)
     plain = {name: value for name, value in values.items() if name not in _BUILT_APART and not BROKER[name].later}
     settings = Settings(
         **{name: value for name, value in plain.items() if value is not None},

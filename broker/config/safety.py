@@ -42,9 +42,15 @@ def check_master_key(reader: Reader, keys: tuple[bytes, ...] | None, database_ur
 
 
 def note_warnings(
-    faults: Faults, values: Mapping[str, Any], providers: tuple[ProviderConfig, ...], resources: int
+    faults: Faults, values: Mapping[str, Any], providers: tuple[ProviderConfig, ...], resources: int, *, loopback: bool
 ) -> None:
     """Note what is allowed and may still not be meant."""
+    bind = values["bind"]
+    if loopback and bind is not None and not bind.loopback:
+        faults.warnings.append(
+            f"BROKER_BIND is {bind.host}:{bind.port} although the issuer is loopback: whoever can reach it meets a broker with a "
+            "development issuer's relaxations, and the Host check is off"
+        )
     bind = values["admin_bind"]
     if bind is not None and not bind.loopback:
         faults.warnings.append(

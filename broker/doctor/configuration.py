@@ -11,6 +11,7 @@ from providers.base import Check
 SETTINGS, POLICY = "settings", "policy rules"
 _MENDS = (  # how a warning begins -> what helps
     ("BROKER_ADMIN_BIND", "Bind it to loopback or to a network of your own that only the monitoring reaches."),
+    ("BROKER_BIND", "Bind it to loopback, or publish only a loopback port of the container (-p 127.0.0.1:8080:8080)."),
     ("BROKER_DEBUG_LOGIN", "Remove BROKER_DEBUG_LOGIN."),
     ("BROKER_TRUSTED_PROXIES", "Name the proxy's own address or network."),
     ("No identity provider", "Configure one: deploy/examples has a file for each type."),

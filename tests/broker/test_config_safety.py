@@ -98,6 +98,16 @@ def test_an_empty_restriction_on_loopback_admits_nobody() -> None:
     assert provider.allowed_domains == ()
 
 
+@pytest.mark.parametrize("bind", ["0.0.0.0:8080", "[::]:8080", "10.0.0.7:8080"])
+def test_a_loopback_issuer_that_others_can_reach_is_warned_about(bind: str) -> None:
+    """Security rules G1, G16: a container's published port needs it; the issuer's relaxations are then there for whoever gets in."""
+    warnings = load_from({"BROKER_BIND": bind}).warnings
+
+    assert [w for w in warnings if w.startswith("BROKER_BIND")]
+    for environ in ({"BROKER_BIND": "127.0.0.2:8080"}, {**PRODUCTION, "BROKER_BIND": bind}):
+        assert not [w for w in load_from(environ).warnings if w.startswith("BROKER_BIND")]
+
+
 def test_an_admin_listener_that_others_can_reach_is_allowed_and_warned_about() -> None:
     settings = load_from({**PRODUCTION, "BROKER_ADMIN_BIND": "0.0.0.0:8081"})
 

@@ -56,6 +56,39 @@ async def test_a_foreign_host_is_refused_while_bound_to_loopback(broker: BrokerU
             assert (await http.get(f"{ISSUER}{path}", headers={"host": host})).status_code != 421
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1:18080@evil",
+        "127.0.0.1@evil.example",
+        "localhost:evil.example",
+        "localhost:8080:1",
+        "localhost:",
+        "127.0.0.1/evil",
+        "[::1]evil",
+        "[::1]:8080evil",
+        "[::1",
+        "::1",
+        "localhost evil.example",
+        "localhost,evil.example",
+        "broker.example.com:8080x",
+    ],
+)
+async def test_a_host_that_is_malformed_is_foreign(broker: BrokerUnderTest, host: str):
+    """Security rule G1: the whole of the header is judged, not how it begins."""
+    async with broker.http() as http:
+        assert (await http.get(f"{ISSUER}/livez", headers={"host": host})).status_code == 421
+
+
+@pytest.mark.parametrize("bound", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+async def test_every_loopback_address_is_loopback(tmp_path: Path, bound: str):
+    """Security rule G1: bound to 127.0.0.2 a rebinding page is kept out as on 127.0.0.1, and its own name is served."""
+    literal = f"[{bound}]" if ":" in bound else bound
+    async with running(tmp_path, bind=Address(bound, 8080)) as broker, broker.http() as http:
+        assert (await http.get(f"{ISSUER}/livez", headers={"host": "evil.example:8080"})).status_code == 421
+        assert (await http.get(f"{ISSUER}/livez", headers={"host": f"{literal}:8080"})).status_code == 200
+
+
 async def test_the_admin_listener_checks_host_too_and_alone_has_the_metrics(broker: BrokerUnderTest):
     """Security rules G1, G12."""
     admin = httpx2.ASGITransport(create_admin_app(broker.broker))
