@@ -26,6 +26,11 @@ from broker.protocol.display_text import clean
         ("\U000e0041\U000e0042", ""),
         ("one\u2028two\u2029three\u00a0four", "one two three four"),
         ("\ud800x", "x"),
+        ("C\u034fl\ufe0fa\u17b5u\u180bd\U000e0100e\U0001d159", "Claude"),
+        ("\u034f\ufe0f\u17b5", ""),
+        ("\u0301\u0301", ""),
+        ("... \u2014 !", ""),
+        ("\u2764\ufe0f", "\u2764"),
         ("", ""),
         ("x\u0316\u0317\u0318\u0319y", "x\u0316\u0317y"),
     ],
@@ -47,6 +52,15 @@ def test_no_text_gets_past_with_anything_invisible(text: str) -> None:
     """Rule A12."""
     shown = clean(text)
     assert len(shown) <= 80
+    assert not shown or any(unicodedata.category(c)[0] in "LNS" for c in shown)
     assert not any(unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"} for c in shown)
     assert clean(shown) == shown
     shown.encode()
+
+
+@pytest.mark.parametrize(
+    "code", [0x34F, 0xFE0F, 0x17B5, 0x180B, 0xE0100, 0x1D159, 0x115F, 0x2065, 0xFFF5, 0xE0FFF, 0x2800]
+)
+def test_a_character_that_is_drawn_as_nothing_makes_no_second_name(code: int) -> None:
+    """Rule A12: Default_Ignorable_Code_Point, and blanks; two names that look alike are alike."""
+    assert clean(f"Cla{chr(code)}ude") == "Claude"
