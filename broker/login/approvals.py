@@ -26,6 +26,7 @@ from broker.model import (
 )
 from broker.oauth import AccessDenied, InvalidRequest, OAuthError, Reason, TemporarilyUnavailable
 from broker.policy import AccessRequest, Policy
+from broker.protocol.display_text import quoted
 from broker.seal import Sealer
 from broker.store.base import Store
 from broker.upstream.configured import Upstream
@@ -240,7 +241,7 @@ class Approvals:
         if error.reason is Reason.POLICY:
             return Words(
                 title=f"You are not permitted to use {server}",
-                what=f"You are signed in, but no rule gives you access to {server} with what {approval.client.name} asks for.",
+                what=f"You are signed in, but no rule gives you access to {server} with what {quoted(approval.client.name)} asks for.",
                 who=f"Ask the administrator of your company's MCP servers for access to {server} ({wanted}), "
                 "and give them the reference below.",
             )

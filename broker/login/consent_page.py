@@ -18,6 +18,7 @@ from broker.login.browser import Browser, BrowserCookies
 from broker.model import AuthorizationRequest, Client, ClientSource, Resource, Session
 from broker.oauth import InvalidRequest, Reason
 from broker.pages import Pages
+from broker.protocol import display_text
 from broker.protocol.consent import csrf_token
 from broker.protocol.redirect_uri import is_loopback
 from broker.seal import SealBroken, Sealer
@@ -85,7 +86,8 @@ class ConsentPage:
         resource = self._resources[request.resource]
         response = self._pages.render(
             "remembered.html" if remembered and session and not step_up else "consent.html",
-            client=client,
+            client_name=client.name,
+            quoted_name=display_text.quoted(client.name),
             client_host=urlsplit(client.client_id).netloc if client.source is ClientSource.METADATA_DOCUMENT else None,
             preregistered=client.source.preregistered,
             resource=resource,

@@ -27,6 +27,7 @@ _IGNORABLE = (
     *((0x202A, 0x202E), (0x2060, 0x206F), (0x3164, 0x3164), (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0)),
     *((0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF)),
 )
+_QUOTES = str.maketrans(dict.fromkeys('"\u201c\u201d\u201e\u201f\u2033\u2036\u275d\u275e\u301d\u301e\u301f\uff02', "'"))
 _INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs"})
 _SEPARATORS = frozenset({"Zl", "Zp", "Zs"})
 
@@ -45,6 +46,11 @@ def clean(text: str, limit: int = MAX_NAME) -> str:
     line = " ".join("".join(shown).split())
     line = line if len(line) <= limit else line[: limit - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
     return line if any(unicodedata.category(character)[0] in "LNS" for character in line) else ""
+
+
+def quoted(text: str) -> str:
+    """Return a name in typographic quotation marks, which it cannot close itself: its own become apostrophes."""
+    return f"\u201c{text.translate(_QUOTES)}\u201d"
 
 
 def _unseen(character: str) -> bool:

@@ -300,6 +300,25 @@ async def test_names_from_strangers_are_shown_as_such(broker: BrokerUnderTest):
     assert "unverified" in page.text
 
 
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_name_cannot_say_that_it_is_verified(tmp_path: Path, again: bool):  # noqa: FBT001 - a table
+    """Security rule A12: our verdict stands in a place of its own, and the name in quotation marks that it cannot close."""
+    forged = "Claude (verified: claude.ai)\u201d, the real \u201cClaude"
+    async with running(tmp_path, remember_consent=True) as broker:
+        client = await register(broker, client_name=forged)
+        browser = broker.browser()
+        asked = {"client_id": client, "redirect_uri": "https://stranger.example/cb"}
+        page = await browser.authorize(**asked)
+        if again:
+            back = await browser.at_idp(await browser.answer(page, "provider", "corp", remember="yes"))
+            await browser.http.get(back.headers["location"])
+            page = await browser.authorize(**asked)
+            assert "You allowed exactly this before" in page.text
+    assert "<h1>\u201cClaude (verified: claude.ai)&#39;, the real &#39;Claude\u201d asks for" in page.text
+    assert "<dd><strong>unverified</strong>" in page.text
+    assert "<dd>verified" not in page.text
+
+
 async def test_deny_of_a_known_app_goes_back_to_it(broker: BrokerUnderTest):
     """RFC 6749 section 4.1.2.1; security rule C9."""
     browser = broker.browser()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.protocol.display_text import clean
+from broker.protocol.display_text import clean, quoted
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,9 @@ def test_no_text_gets_past_with_anything_invisible(text: str) -> None:
 def test_a_character_that_is_drawn_as_nothing_makes_no_second_name(code: int) -> None:
     """Rule A12: Default_Ignorable_Code_Point, and blanks; two names that look alike are alike."""
     assert clean(f"Cla{chr(code)}ude") == "Claude"
+
+
+def test_a_name_cannot_close_the_marks_around_it() -> None:
+    """Rule A12."""
+    assert quoted("Claude\u201d, vouched for by \u201cAnthropic") == "\u201cClaude', vouched for by 'Anthropic\u201d"
+    assert quoted('a"b') == "\u201ca'b\u201d"
