@@ -20,7 +20,7 @@ from broker.oauth import InvalidRequest, Reason
 from broker.pages import Pages
 from broker.protocol import display_text
 from broker.protocol.consent import csrf_token
-from broker.protocol.redirect_uri import is_loopback
+from broker.protocol.redirect_uri import is_loopback, private_scheme
 from broker.seal import SealBroken, Sealer
 from broker.settings import Settings
 from broker.store import texts
@@ -92,7 +92,7 @@ class ConsentPage:
             preregistered=client.source.preregistered,
             resource=resource,
             redirect_host=_redirect_host(request.redirect_uri),
-            loopback=is_loopback(request.redirect_uri),
+            loopback=is_loopback(request.redirect_uri) or private_scheme(request.redirect_uri) is not None,
             scopes=[resource.scopes[s] for s in request.scopes],
             signed_in=session is not None and step_up is None,
             stepping_up=step_up is not None,
@@ -147,5 +147,6 @@ def _context(csrf_cookie: str) -> str:
 
 
 def _redirect_host(uri: str) -> str:
-    parts = urlsplit(uri)
-    return parts.netloc or f"the program registered for {parts.scheme}:"
+    """Return who gets the answer. What a private-use URI has in a host's place names nobody (rule A12)."""
+    scheme = private_scheme(uri)
+    return urlsplit(uri).netloc if scheme is None else f"the program registered for {scheme}:"

@@ -93,6 +93,12 @@ def is_loopback(uri: str) -> bool:
     return url is not None and _loopback_http(url)
 
 
+def private_scheme(uri: str) -> str | None:
+    """Return the scheme of a private-use redirect URI (RFC 8252 section 7.1), None for http and https."""
+    private = _private_use(uri)
+    return private["scheme"] if private else None
+
+
 def _loopback_http(url: WebUrl) -> bool:
     return url.scheme == "http" and url.loopback
 

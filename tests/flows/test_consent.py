@@ -283,6 +283,17 @@ async def test_a_loopback_client_is_warned_about_pasting_addresses(broker: Broke
     assert "on this computer" in page.text
 
 
+@pytest.mark.parametrize("uri", ["cursor://claude.ai/x", "cursor://claude.ai:443", "cursor:/claude.ai/x", "cursor:x"])
+async def test_a_private_use_redirect_names_the_program_and_never_a_host(tmp_path: Path, uri: str):
+    """Security rules A12, A14: whatever registered the scheme on this computer gets the answer, not claude.ai."""
+    async with running(tmp_path, redirect_schemes=("cursor",)) as broker:
+        client = await register(broker, redirect_uris=[uri])
+        page = await broker.browser().authorize(client_id=client, redirect_uri=uri)
+    assert "<dd>the program registered for cursor:</dd>" in page.text
+    assert "claude.ai" not in page.text
+    assert "Never paste the address" in page.text
+
+
 async def test_allow_does_nothing_in_the_first_moment(broker: BrokerUnderTest):
     """Security rule A15: the stylesheet keeps pointers off Allow for 700 ms."""
     page = await broker.browser().authorize()
