@@ -133,6 +133,8 @@ class Callback:
         asked = approval.request
         if asked.step_up is not None and asked.step_up.subject != session.identity.subject:  # rule A13
             anew = dataclasses.replace(asked, prompt=(), step_up=None)
+            if not self._page.can_show(anew):
+                return self._refusals.page(request, InvalidRequest(Reason.RESOURCE_UNKNOWN), target=None, words=LOST)
             return self._page.render(anew, approval.client, browser, session, note=OTHER_PERSON)
         try:
             return RedirectResponse(await self._approvals.issue_code(approval, session), 303)

@@ -104,6 +104,8 @@ class Consent:
         sealed = self._page.open(form.get("request"), browser)
         if not csrf_matches(form.get("csrf"), browser.csrf or "", sealed.request_id):
             raise InvalidRequest(Reason.CSRF)
+        if not self._page.can_show(sealed.request):
+            raise InvalidRequest(Reason.RESOURCE_UNKNOWN)
         client = await self._clients.resolve(sealed.request.client_id, source=request.state.source)
         if not redirect_uri.matches(client.redirect_uris, sealed.request.redirect_uri):
             raise InvalidRequest(Reason.REDIRECT_URI_MISMATCH)

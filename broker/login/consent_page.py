@@ -112,6 +112,11 @@ class ConsentPage:
             self._cookies.set(response, self._cookies.csrf, csrf_cookie)
         return response
 
+    def can_show(self, request: AuthorizationRequest) -> bool:
+        """Tell whether the request's resource and scopes are still there: a sealed or pending one may outlive the settings."""
+        resource = self._resources.get(request.resource)
+        return resource is not None and resource.scopes.keys() >= set(request.scopes)
+
     def _seal(
         self, request_id: str, request: AuthorizationRequest, client: Client, csrf_cookie: str, session: Session | None
     ) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from broker.model import digest
+from broker.model import Resource, digest
 from tests.broker.harness import FILES, IDP, ISSUER, MAIL, TRUSTED, BrokerUnderTest, Form, query_of, running
 
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
@@ -508,3 +508,25 @@ async def test_cookies_carry_the_attributes_that_keep_them_here(broker: BrokerUn
             for attribute in ("secure", "httponly", "samesite=lax", "path=/"):
                 assert attribute in lowered
             assert "domain" not in lowered
+
+
+@pytest.mark.parametrize("left", [(MAIL,), (replace(FILES, scopes={"files:write": "Change your files"}), MAIL)])
+@pytest.mark.parametrize(
+    "answer", [{"decision": "switch"}, {"decision": "allow"}, {"decision": "deny"}, {"provider": "corp"}], ids=str
+)
+async def test_a_page_that_outlives_what_it_asks_for_is_too_old(
+    tmp_path: Path, left: tuple[Resource, ...], answer: dict[str, str]
+):
+    """Rules A3, G13: after a restart with other resources or scopes the answer is a page, starts nothing and sends nothing."""
+    async with running(tmp_path) as before:
+        browser = before.browser()
+        await browser.login()
+        page = await browser.authorize()
+        cookies = browser.http.cookies
+    async with running(tmp_path, resources=left) as broker:
+        browser = broker.browser()
+        browser.http.cookies.update(cookies)
+        answered = await browser.submit(Form(page.text), answer)
+        assert answered.status_code == 400
+        assert "too old" in answered.text
+        assert broker.idp.calls("authorize") == []
