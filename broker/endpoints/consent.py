@@ -148,7 +148,8 @@ class Consent:
 
     async def _sign_in(self, request: Request, answer: Answer, provider: str) -> Response:
         step_up = answer.sealed.request.step_up
-        if step_up is not None and not await self._shown(answer):
+        # A page that names a person offers no other sign-in, unless it asks for that person's second one (rule A13).
+        if (await self._shown(answer) is None) if step_up is not None else answer.sealed.session:
             return await self._again(answer, CHANGED)
         approval = self._approval(request, answer)
         if step_up is not None and step_up.provider != provider:  # another way to sign in is a first sign-in

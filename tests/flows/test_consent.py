@@ -262,6 +262,19 @@ async def test_another_person_at_the_post_is_asked_again(broker: BrokerUnderTest
     assert ("decision", "allow") in Form(answer.text).buttons
 
 
+async def test_a_page_that_names_a_person_starts_no_login_for_another(broker: BrokerUnderTest):
+    """Security rule A13: the page shows alice and offers no provider; a made-up `provider` would give the code to whoever signs in."""
+    browser = broker.browser()
+    await browser.login()
+    page = await browser.authorize(resource=MAIL.url)
+    logins = len(broker.idp.calls("authorize"))
+    answer = await browser.submit(Form(page.text), {"provider": "corp"})
+    assert answer.status_code == 200
+    assert ("decision", "allow") in Form(answer.text).buttons
+    assert "Alice A" in answer.text
+    assert len(broker.idp.calls("authorize")) == logins
+
+
 async def test_switching_accounts_shows_the_providers_again(broker: BrokerUnderTest):
     browser = broker.browser()
     await browser.login()
