@@ -126,7 +126,7 @@ def _target(params: Params, client: Client, schemes: tuple[str, ...]) -> Target:
         redirect_uri.check(uri, schemes)
     except OAuthError:
         raise InvalidRequest(Reason.REDIRECT_URI_REFUSED) from None
-    return Target(client=client, redirect_uri=uri, state=authorization_request.refusal_state(params))
+    return Target(client=client, redirect_uri=uri, state=authorization_request.state(params))
 
 
 def _words(error: OAuthError) -> Words | None:

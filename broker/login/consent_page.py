@@ -126,7 +126,7 @@ class ConsentPage:
             "metadata": client.metadata_hash,
             "session": session.session_hash.hex() if session else "",
         }
-        text = json.dumps(body, separators=(",", ":")).encode()
+        text = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
         return self._sealer.seal(PURPOSE, text, context=_context(csrf_cookie), expires_at=self._clock.now() + LIFE)
 
     def open(self, sealed: str | None, browser: Browser) -> SealedRequest:

@@ -20,7 +20,8 @@ from broker.oauth import (
 )
 from broker.protocol import pkce, resource, scope
 
-MAX_STATE = 4096  # characters
+MAX_STATE = 4096  # bytes of UTF-8: with every character escaped it still fits the sealed field of a page
+MAX_ACR_VALUES, MAX_ACR_VALUE = 8, 256  # entries, characters
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 MAX_AGE_LIMIT = 10**9
 
@@ -57,14 +58,8 @@ def parse(
         prompt=_prompt(query),
         login_hint=(query.get("login_hint") or "")[:320] or None,
         max_age=_max_age(query),
-        acr_values=tuple((query.get("acr_values") or "").split())[:8],
+        acr_values=_acr_values(query),
     )
-
-
-def _state(query: Query) -> None:
-    state = query.get("state")
-    if state is not None and len(state) > MAX_STATE:
-        raise InvalidRequest(Reason.PARAMETER_MALFORMED, "state")
 
 
 def _no_request_object(query: Query) -> None:
@@ -89,7 +84,7 @@ def _no_authorization_details(query: Query) -> None:
         raise InvalidRequest(Reason.PARAMETER_UNSUPPORTED, "authorization_details")
 
 
-CHECKS: tuple[Callable[[Query], None], ...] = (_state, _no_request_object, _response_type, _no_authorization_details)
+CHECKS: tuple[Callable[[Query], None], ...] = (_no_request_object, _response_type, _no_authorization_details)
 
 
 def _prompt(query: Query) -> tuple[str, ...]:
@@ -109,10 +104,21 @@ def _max_age(query: Query) -> int | None:
     return int(value)
 
 
-def refusal_state(query: Query) -> str | None:
-    """Return the `state` to send with an error: the client's own, unless it is longer than we carry."""
-    state = query.get("state")
-    return state if state is not None and len(state) <= MAX_STATE else None
+def _acr_values(query: Query) -> tuple[str, ...]:
+    """OpenID Connect Core section 3.1.2.1: a wish, so that what is no context class is left out."""
+    values = (query.get("acr_values") or "").split()
+    return tuple(v for v in values if len(v) <= MAX_ACR_VALUE)[:MAX_ACR_VALUES]
 
 
-__all__ = ["MAX_STATE", "OAuthError", "Query", "parse", "refusal_state"]
+def state(query: Query) -> str | None:
+    """Return the client's `state`; raises InvalidRequest when it is longer than we carry (rule C16).
+
+    Asked before the redirect target counts as trusted: an answer without its `state` means nothing to the client, or the wrong thing.
+    """
+    value = query.get("state")
+    if value is not None and len(value.encode(errors="surrogatepass")) > MAX_STATE:
+        raise InvalidRequest(Reason.PARAMETER_MALFORMED, "state")
+    return value
+
+
+__all__ = ["MAX_STATE", "OAuthError", "Query", "parse", "state"]

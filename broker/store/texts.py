@@ -14,8 +14,9 @@ from typing import Any
 from broker.model import AuthorizationRequest, Client, ClientSource, Identity, SigningKey, StepUp
 
 
-def _dump(members: Mapping[str, Any]) -> str:
-    return json.dumps({k: v for k, v in members.items() if v is not None and v is not False}, separators=(",", ":"))
+def _dump(members: Mapping[str, Any], *, ascii_only: bool = True) -> str:
+    said = {k: v for k, v in members.items() if v is not None and v is not False}
+    return json.dumps(said, separators=(",", ":"), ensure_ascii=ascii_only)
 
 
 def _tuple(members: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -132,7 +133,8 @@ def request_text(request: AuthorizationRequest) -> str:
             "max_age": request.max_age,
             "acr_values": request.acr_values or None,
             "step_up": _step_up_members(request.step_up),
-        }
+        },
+        ascii_only=False,  # it travels in a page: an escaped emoji is three times as long, and doubly escaped six times
     )
 
 
