@@ -53,7 +53,7 @@ class Logout:
         """End the session; a POST from a page of somebody else is refused."""
         headers = request.headers
         if not same_origin(headers.get("sec-fetch-site"), headers.get("origin"), self._origin):
-            raise InvalidRequest(Reason.CSRF)
+            return self._foreign(request, InvalidRequest(Reason.CSRF))
         session = await self._session(request)
         name, url = None, None
         if session is not None:
@@ -67,6 +67,18 @@ class Logout:
         for cookie in (self._cookies.session, self._cookies.login, self._cookies.csrf):
             self._cookies.clear(response, cookie)
         return response
+
+    def _foreign(self, request: Request, error: InvalidRequest) -> Response:
+        """Say that nothing was ended, and where a person who means it can do so (rule A6)."""
+        self._audit.log("request.refused", path=PATH, error=error.code, reason=error.reason.value)
+        return self._pages.error(
+            request,
+            status=error.status,
+            code=error.code,
+            title="You were not signed out",
+            what="Another site tried to sign you out here. Nothing was changed.",
+            who=f"If you want to sign out, open {self._url} yourself and press the button there.",
+        )
 
     async def _session(self, request: Request) -> Session | None:
         cookie = self._cookies.read(request).session

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from tests.broker.harness import IDP, ISSUER, BrokerUnderTest, Browser, Form, query_of, running
+from tests.broker.harness import IDP, ISSUER, BrokerUnderTest, Browser, Form, query_of, request_ids, running
 from tests.providers import scripted_faults as faulty
 from tests.providers.scripted_idp import ScriptedIdp
 
@@ -79,3 +79,18 @@ async def test_a_connected_app_goes_on_after_its_person_signed_out(tmp_path: Pat
         idp.disabled.add("alice")
         broker.clock.forward(900)
         assert (await broker.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
+
+
+async def test_another_site_s_post_ends_nothing_and_says_so_in_words_of_its_own(tmp_path: Path):
+    """Security rule A6: no app waits here and no parameter is missing."""
+    async with house(tmp_path) as (browser, broker, _):
+        await browser.login()
+        answer = await browser.http.post(PAGE, headers={"sec-fetch-site": "cross-site", "accept": "text/html"})
+        assert answer.status_code == 400
+        assert "You were not signed out" in answer.text
+        assert "parameter" not in answer.text
+        assert "the app" not in answer.text
+        assert PAGE in answer.text
+        assert request_ids(answer.text) == [answer.headers["x-request-id"]]
+        assert any('"request.refused"' in line and '"csrf"' in line for line in broker.oracle.log)
+        assert "Alice A" in (await browser.open(PAGE)).text
