@@ -29,14 +29,15 @@ FAULTS = {
 }
 
 
-def check(callback: Callback, request: UpstreamRequest, issuer: str) -> str:
-    """Return the code of a response that is for this login and from this issuer; raises UpstreamError for every other."""
+def check(callback: Callback, request: UpstreamRequest, issuer: str, *, require_iss: bool = False) -> str:
+    """Return the code of a response that is for this login and from this issuer; raises UpstreamError for every other.
+
+    `require_iss`: the provider announces `iss` (RFC 9207 section 2.4), so that a response without it, an error included, is nobody's.
+    """
+    check_sender(callback, request, issuer)
     params = callback.params
-    state = params.get("state", "").encode(errors="surrogatepass")
-    if not hmac.compare_digest(state, request.state.encode()):
-        raise UpstreamError(Fault.PROTOCOL, "callback_state")
-    if params.get("iss", issuer) != issuer:  # mix-up: no token request is made to anyone
-        raise UpstreamError(Fault.PROTOCOL, "callback_issuer")
+    if require_iss and "iss" not in params:
+        raise UpstreamError(Fault.PROTOCOL, "callback_issuer_absent")
     if "error" in params:
         reason = params["error"] if params["error"] in FAULTS else "callback_error"
         raise UpstreamError(FAULTS.get(reason, Fault.PROTOCOL), reason)
@@ -46,7 +47,11 @@ def check(callback: Callback, request: UpstreamRequest, issuer: str) -> str:
     return code
 
 
-def check_issuer_present(callback: Callback, *, required: bool) -> None:
-    """Refuse a response without `iss` from a provider that announces it (RFC 9207 section 2.4)."""
-    if required and "iss" not in callback.params:
-        raise UpstreamError(Fault.PROTOCOL, "callback_issuer_absent")
+def check_sender(callback: Callback, request: UpstreamRequest, issuer: str) -> None:
+    """Refuse a response to another login or from another issuer, before the provider is asked for anything."""
+    params = callback.params
+    state = params.get("state", "").encode(errors="surrogatepass")
+    if not hmac.compare_digest(state, request.state.encode()):
+        raise UpstreamError(Fault.PROTOCOL, "callback_state")
+    if params.get("iss", issuer) != issuer:  # mix-up: no token request is made to anyone
+        raise UpstreamError(Fault.PROTOCOL, "callback_issuer")

@@ -84,8 +84,8 @@ class GitHubProvider:
 
     async def identify(self, callback: Callback, request: UpstreamRequest) -> UpstreamIdentity:
         """Return the person, read from the API with the token of this very code; raises UpstreamError (rules B1, B4, B10)."""
-        code = authorization_response.check(callback, request, self._options.issuer)
-        authorization_response.check_issuer_present(callback, required=self._options.require_iss)
+        require_iss = self._options.require_iss
+        code = authorization_response.check(callback, request, self._options.issuer, require_iss=require_iss)
         if request.max_age is not None or request.acr_values:  # nothing in an answer could prove it
             raise UpstreamError(Fault.PROTOCOL, "step_up_unsupported")
         async with deadline(self._settings.timeout):

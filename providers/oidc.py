@@ -58,10 +58,11 @@ class OpenIdProvider:
     async def identify(self, callback: Callback, request: UpstreamRequest) -> UpstreamIdentity:
         """Return the person, fully verified; raises UpstreamError (security rules B1, B4 to B6, B10, B11)."""
         registration = self._registration
-        code = authorization_response.check(callback, request, registration.settings.issuer)
+        issuer = registration.settings.issuer
+        authorization_response.check_sender(callback, request, issuer)
         async with deadline(registration.settings.timeout):
             metadata = await registration.metadata()
-            authorization_response.check_issuer_present(callback, required=self._requires_iss(metadata))
+            code = authorization_response.check(callback, request, issuer, require_iss=self._requires_iss(metadata))
             tokens = await registration.redeem(metadata, token_request.redemption(request, code))
             claims = await self._verify(metadata, request, tokens)
             told = await person.ask(registration, metadata, tokens.access_token, claims, id_token.subject(claims))

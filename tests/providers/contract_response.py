@@ -47,6 +47,15 @@ async def test_a_response_without_issuer_is_refused_where_it_is_advertised(case:
     assert not case.idp.calls("token")
 
 
+async def test_an_error_without_issuer_is_refused_where_it_is_advertised(case: Case) -> None:
+    """Security rule B1; RFC 9207 section 2.4: an error response is held to it as well, before what it says is read."""
+    case.idp.faults.callback |= {"iss": ABSENT, "error": "access_denied", "code": ABSENT}
+    await case.is_refused("callback_issuer_absent")
+    case.idp.faults.discovery["authorization_response_iss_parameter_supported"] = ABSENT
+    case.idp.faults.callback["iss"] = case.idp.issuer
+    await case.is_refused("access_denied", Fault.DENIED)
+
+
 async def test_a_response_without_issuer_serves_where_it_is_not_advertised(case: Case) -> None:
     """RFC 9207 section 2.4: absence is fine from a provider that never announced it."""
     case.idp.faults.callback["iss"] = ABSENT

@@ -190,6 +190,8 @@ async def test_the_callbacks_issuer_can_be_required_or_excused() -> None:
     async with open_case("keycloak", options={"require_iss": "false"}) as case:
         case.idp.faults.callback["iss"] = ABSENT
         assert (await case.sign_in()).subject == "u-alice"
+        case.idp.faults.callback["error"] = "access_denied"
+        await case.is_refused("access_denied", Fault.DENIED)
         case.idp.faults.callback["iss"] = "https://evil.example"
         await case.is_refused("callback_issuer")
     async with open_case("oidc", options={"require_iss": "true"}) as case:

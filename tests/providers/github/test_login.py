@@ -74,6 +74,8 @@ async def test_github_com_always_says_who_answers(github: GitHubCase) -> None:
     """Security rule B1: its metadata announces `iss`, so that a response without it is none of its own."""
     github.idp.faults.callback["iss"] = ABSENT
     await github.is_refused("callback_issuer_absent")
+    github.idp.faults.callback |= {"error": "access_denied", "code": ABSENT}
+    await github.is_refused("callback_issuer_absent")
     assert not github.idp.calls("token")
 
 
