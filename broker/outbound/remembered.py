@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from broker.clock import Clock
-from broker.oauth import OAuthError, TooManyRequests
+from broker.oauth import OAuthError, Reason, TooManyRequests
 
 MOST = 1000  # entries
-BACK_OFF = 3.0  # seconds without a second try after a failure, so that a dead host costs one wait and not one each
+BACK_OFF = (
+    3.0  # seconds without a second try where nobody answered, so that a dead host costs one wait and not one each
+)
 COOL_DOWN = 30.0  # seconds between renewals that callers ask for
 LAST_GOOD = 86400.0  # seconds for which an answer may stand in for a host that is down, where the caller accepts that
 
@@ -73,7 +75,9 @@ class Remembered(Generic[T]):
         except TooManyRequests:
             raise  # says something about the caller, nothing about the URL
         except OAuthError as fault:
-            _put(self._failures, url, (self._clock.monotonic() + BACK_OFF, fault))
+            # Only that nobody answered: a verdict about a document ends with the document that is there next.
+            if fault.reason is Reason.CLIENT_DOCUMENT_UNREACHABLE:
+                _put(self._failures, url, (self._clock.monotonic() + BACK_OFF, fault))
             raise
         now = self._clock.monotonic()
         self._failures.pop(url, None)

@@ -206,6 +206,19 @@ async def test_an_error_is_held_for_seconds_only() -> None:
     assert await values.get("u", source.load) == 2
 
 
+async def test_a_verdict_about_a_document_is_not_held_at_all() -> None:
+    """Rule D9: whoever mends a document is served at once."""
+    source = Source()
+    values: Remembered[int] = Remembered(ManualClock())
+    source.fault = InvalidClient(Reason.CLIENT_DOCUMENT_INVALID, "client_name")
+    for _ in range(2):
+        with pytest.raises(InvalidClient):
+            await values.get("u", source.load)
+    assert source.loads == 2
+    source.fault = None
+    assert await values.get("u", source.load) == 3
+
+
 async def test_a_limit_says_nothing_about_the_url() -> None:
     """Rule D10: one caller's limit is not another's error."""
     source = Source()
