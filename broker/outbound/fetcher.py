@@ -27,7 +27,8 @@ PER_CONNECTION = 2.0  # seconds for one address to answer, so that another one g
 PROXY_LOOKUP = 1.0  # seconds; behind a proxy this machine often cannot look names up at all
 AT_ONCE = 64  # fetches
 AT_ONCE_PER_SOURCE = 8
-PER_SOURCE = PER_HOST = Rate(60, 60)
+PER_HOST = Rate(60, 60)
+PER_SOURCE = Rate(15, 60)  # a share of a host's, so that no source takes it from all the others
 HTTPS_PORT = 443
 OK = 200
 SERVER_ERRORS = 500

@@ -47,8 +47,8 @@ class Remembered(Generic[T]):
     ) -> T:
         """Return a fresh value, loading it where there is none; raises what `load` raises.
 
-        `renew` asks again even while it is fresh, at most once in 30 s; `last_good` accepts a value of the last day when
-        asking fails.
+        Where a limit forbids to ask, a value of the last day serves. `renew` asks again even while it is fresh, at most once in
+        30 s; `last_good` accepts a value of the last day whenever asking fails.
         """
         now = self._clock.monotonic()
         held = self._held.get(url)
@@ -60,6 +60,12 @@ class Remembered(Generic[T]):
                 return held.value
         try:
             return await self._load(url, load)
+        except (
+            TooManyRequests
+        ):  # somebody's limit is nobody else's outage: what was good today still says who the client is
+            if held is None or now - held.fetched_at >= LAST_GOOD:
+                raise
+            return held.value
         except OAuthError:
             if held is None or not serves:
                 raise

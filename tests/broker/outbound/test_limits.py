@@ -10,6 +10,7 @@ import pytest
 from broker.oauth import InvalidClient, OAuthError, Reason, TooManyRequests
 from broker.outbound import FetchFailed, GuardedFetcher, Remembered, remembered
 from broker.outbound import limiter as limits
+from broker.outbound.fetcher import PER_HOST, PER_SOURCE
 from broker.outbound.limiter import Limiter
 from broker.outbound.names import MOST_LOOKUPS, NameResolver, system_addresses
 from broker.settings import Rate, Settings
@@ -48,17 +49,28 @@ async def test_a_failed_fetch_is_everybody_s_and_nobody_s_afterwards(server: Str
 async def test_a_source_fetches_so_often_and_no_more(near: Settings, clock: ManualClock) -> None:
     """Rule D10: the /64 of an IPv6 source counts as one; waiting helps."""
     fetcher = GuardedFetcher(near, clock=clock, resolve=Names())
-    for number in range(60):
+    for number in range(PER_SOURCE.count):
         with pytest.raises(FetchFailed):
             await fetcher.fetch(f"https://localhost/{number}", source=f"2001:db8::{number:x}", max_bytes=1)
     with pytest.raises(TooManyRequests) as limited:
         await fetcher.fetch("https://127.0.0.1/x", source="2001:db8::ffff", max_bytes=1)
-    assert limited.value.retry_after == 1
+    assert limited.value.retry_after == 4
     with pytest.raises(FetchFailed):
         await fetcher.fetch("https://127.0.0.1/x", source="192.0.2.2", max_bytes=1)
-    clock.advance(2)
+    clock.advance(4)
     with pytest.raises(FetchFailed):
         await fetcher.fetch("https://127.0.0.1/x", source="2001:db8::1", max_bytes=1)
+
+
+async def test_one_source_does_not_lock_a_host_for_everybody(near: Settings, clock: ManualClock) -> None:
+    """Rule D10: a source's share is well below the host's."""
+    fetcher = GuardedFetcher(near, clock=clock, resolve=Names())
+    for number in range(PER_HOST.count):
+        with pytest.raises((FetchFailed, TooManyRequests)):
+            await fetcher.fetch(f"https://localhost/{number}", source=SOURCE, max_bytes=1)
+    for number in range(PER_HOST.count // 2):
+        with pytest.raises(FetchFailed):
+            await fetcher.fetch(f"https://localhost/x{number}", source=f"198.51.100.{number}", max_bytes=1)
 
 
 async def test_a_host_is_asked_so_often_whoever_asks(near: Settings, clock: ManualClock) -> None:
@@ -228,6 +240,22 @@ async def test_a_limit_says_nothing_about_the_url() -> None:
         await values.get("u", source.load)
     source.fault = None
     assert await values.get("u", source.load) == 2
+
+
+async def test_a_limit_keeps_nobody_from_what_was_good_today() -> None:
+    """Rules D9, D10: whoever spends a host's limit locks out no client that was known before, for a day."""
+    clock, source = ManualClock(), Source()
+    values: Remembered[int] = Remembered(clock)
+    assert await values.get("u", source.load) == 1
+    source.fault = TooManyRequests(Reason.RATE_LIMITED)
+    clock.advance(86_000)
+    assert await values.get("u", source.load) == 1
+    source.fault = None
+    assert await values.get("u", source.load) == 3
+    source.fault = TooManyRequests(Reason.RATE_LIMITED)
+    clock.advance(86_400)
+    with pytest.raises(TooManyRequests):
+        await values.get("u", source.load)
 
 
 async def test_a_stale_value_stands_in_for_a_day_where_the_caller_accepts_it() -> None:
