@@ -8,7 +8,8 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable
 
-MOST_LOOKUPS = 16  # at once; a lookup that hangs keeps its place until the system gives up
+MOST_LOOKUPS = 64  # at once; a lookup that hangs keeps its place until the system gives up
+PATIENCE = 5.0  # seconds after which a name that is still being looked up is refused at once
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
@@ -16,26 +17,38 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 class NameResolver:
     """getaddrinfo in threads of its own.
 
-    A stranger's slow name server takes none of the threads that others wait for, and cannot delay the end of the process.
+    A stranger's slow name server takes none of the threads that others wait for, and cannot delay the end of the process. A name has
+    one lookup at a time, which whoever asks meanwhile shares: one that hangs takes one place, however often it is asked for.
     """
 
     def __init__(self, look_up: Callable[[str, int], list[str]] | None = None) -> None:
         """`look_up` blocks and returns addresses (default: the system's resolver)."""
         self._look_up = look_up or system_addresses
         self._places = threading.BoundedSemaphore(MOST_LOOKUPS)
+        self._running: dict[tuple[str, int], tuple[float, asyncio.Future[list[str]]]] = {}
 
     async def __call__(self, host: str, port: int) -> list[str]:
-        """Return the addresses of a host, as the system orders them; raises OSError, also when too many lookups hang."""
+        """Return the addresses of a host, as the system orders them; raises OSError, also when it or too many others hang."""
+        now = asyncio.get_running_loop().time()
+        began, answer = self._running.get((host, port), (now, None))
+        if now - began > PATIENCE:
+            raise OSError("the lookup hangs")
+        if answer is None:
+            answer = self._start(host, port)
+            self._running[host, port] = now, answer
+        return await asyncio.shield(answer)
+
+    def _start(self, host: str, port: int) -> asyncio.Future[list[str]]:
         if not self._places.acquire(blocking=False):
             raise OSError("too many lookups")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[list[str]] = loop.create_future()
 
         def settle(addresses: list[str] | None) -> None:
-            if answer.done():
-                return
+            del self._running[host, port]
             if addresses is None:
                 answer.set_exception(OSError("no address"))
+                answer.exception()  # seen, even when every caller has gone
             else:
                 answer.set_result(addresses)
 
@@ -51,7 +64,7 @@ class NameResolver:
                     loop.call_soon_threadsafe(settle, found)
 
         threading.Thread(target=run, name="broker-names", daemon=True).start()
-        return await answer
+        return answer
 
 
 def system_addresses(host: str, port: int) -> list[str]:

@@ -12,7 +12,7 @@ from broker.outbound import FetchFailed, GuardedFetcher, Remembered, remembered
 from broker.outbound import limiter as limits
 from broker.outbound.fetcher import PER_HOST, PER_SOURCE
 from broker.outbound.limiter import Limiter
-from broker.outbound.names import MOST_LOOKUPS, NameResolver, system_addresses
+from broker.outbound.names import MOST_LOOKUPS, PATIENCE, NameResolver, system_addresses
 from broker.settings import Rate, Settings
 from tests.broker.outbound.stranger import SOURCE, Names, Stranger, answer
 from tests.broker.resource_issuer import ManualClock
@@ -148,7 +148,7 @@ async def test_names_are_looked_up_apart_and_hanging_lookups_are_counted() -> No
     hanging = threading.Event()
 
     def look_up(host: str, _: int) -> list[str]:
-        if host == "slow.example":
+        if host.startswith("slow"):
             hanging.wait(10)
         if host == "odd.example":
             raise UnicodeError
@@ -158,7 +158,7 @@ async def test_names_are_looked_up_apart_and_hanging_lookups_are_counted() -> No
     assert await resolve("fast.example", 443) == ["broker-names"]
     with pytest.raises(OSError, match="no address"):
         await resolve("odd.example", 443)
-    slow = [asyncio.create_task(resolve("slow.example", 443)) for _ in range(MOST_LOOKUPS)]
+    slow = [asyncio.create_task(resolve(f"slow{n}.example", 443)) for n in range(MOST_LOOKUPS)]
     await asyncio.sleep(0)
     with pytest.raises(OSError, match="too many"):
         await resolve("fast.example", 443)
@@ -166,6 +166,34 @@ async def test_names_are_looked_up_apart_and_hanging_lookups_are_counted() -> No
     hanging.set()
     await asyncio.gather(*slow, return_exceptions=True)
     assert await resolve("fast.example", 443) == ["broker-names"]
+
+
+async def test_a_name_that_hangs_takes_one_place_and_refuses_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules D10, G14: however often it is asked for; after a while it is refused at once instead of waited for."""
+    hanging, looked_up = threading.Event(), []
+
+    def look_up(host: str, _: int) -> list[str]:
+        looked_up.append(host)
+        if host == "slow.example":
+            hanging.wait(10)
+        return ["192.0.2.1"]
+
+    resolve = NameResolver(look_up)
+    slow = [asyncio.create_task(resolve("slow.example", 443)) for _ in range(2 * MOST_LOOKUPS)]
+    await asyncio.sleep(0)
+    assert await resolve("fast.example", 443) == ["192.0.2.1"]
+    slow[0].cancel()
+    loop = asyncio.get_running_loop()
+    in_a_while = loop.time() + PATIENCE + 1
+    with monkeypatch.context() as later:
+        later.setattr(loop, "time", lambda: in_a_while)
+        with pytest.raises(OSError, match="hangs"):
+            await resolve("slow.example", 443)
+    hanging.set()
+    answers = await asyncio.gather(*slow, return_exceptions=True)
+    assert answers[1:] == [["192.0.2.1"]] * (2 * MOST_LOOKUPS - 1)
+    assert sorted(looked_up) == ["fast.example", "slow.example"]
+    assert await resolve("slow.example", 443) == ["192.0.2.1"]
 
 
 def test_the_system_lists_each_address_once() -> None:
