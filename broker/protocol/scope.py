@@ -27,7 +27,7 @@ def requested(resource: Resource, asked: str | None) -> tuple[str, ...]:
 
 
 def narrowed(resource: Resource, granted: tuple[str, ...], asked: str | None) -> tuple[str, ...]:
-    """Return the scopes of a refresh: all that were granted, or the part that was asked for (RFC 6749 section 6).
+    """Return the scopes of a refresh: the part that was asked for, or all that were granted when nothing known was (RFC 6749 section 6).
 
     Raises InvalidScope when a scope of this resource is asked for that was not granted.
     """

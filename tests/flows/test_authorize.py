@@ -286,3 +286,17 @@ async def test_no_input_gives_a_server_error_or_a_redirect_to_a_stranger(
     """Bad input: every refusal is a page or the right OAuth error (the harness checks status, no-store and target)."""
     answer = await broker.browser().authorize(**changes)
     assert answer.status_code in (200, 303, 400)
+
+
+@pytest.mark.parametrize("asked", ["openid profile", "mail:read", "offline_access", "files:delete"])
+async def test_a_refresh_that_asks_nothing_known_is_as_one_that_asks_nothing(broker: BrokerUnderTest, asked: str):
+    """Architecture section 5 (unknown scopes are dropped, none known means the defaults), RFC 6749 section 6; rules C10, E9.
+
+    The default of a refresh is what was granted. Clients send `openid profile` out of habit, and throw their tokens away on an error;
+    nothing that was not granted is ever given, another resource's scope included.
+    """
+    first = (await broker.redeem(await broker.browser().code(scope="files:read"))).json()
+    again = (await broker.refresh(first["refresh_token"], scope=asked)).json()
+    assert again["scope"] == "files:read"
+    refused = await broker.refresh(again["refresh_token"], scope=f"{asked} files:write")
+    assert refused.json()["error"] == "invalid_scope"
