@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
+from tests.browser.conftest import NewProfile
 from tests.browser.people import Profile, Town
 from tests.e2e.app import App
 
@@ -20,6 +21,7 @@ AT_650_MS = """button => {
     armed.pause();
     armed.currentTime = 650;
 }"""
+ARMED = "button => button.getAnimations().forEach(guard => guard.finish())"
 
 
 def hidden(tab: Page) -> dict[str, str]:
@@ -208,16 +210,86 @@ def test_a_page_that_was_answered_is_not_answered_again(alice: Profile, town: To
     assert len(town.landing.answers) == answers
 
 
+def middle_of(button: Locator) -> tuple[float, float]:
+    """Where a pointer would press."""
+    box = button.bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_a_button_under_a_window_that_closes_cannot_be_pressed_at_once(new_profile: NewProfile, app: App, motion: str):
+    """Rule A15 [DoubleClickjacking]: the page has been there for long, and the second of two clicks on a window over it must not count."""
+    alice = new_profile(reduced_motion=motion)
+    tab = alice.open(app.authorization_url())
+    button = tab.locator('button[name="provider"]')
+    button.evaluate(ARMED)  # as it is long after the page came
+    tab.mouse.click(*middle_of(button))  # the pointer was over the other window, and is over ours now
+    assert alice.statuses("/consent") == []
+    assert button.evaluate("button => getComputedStyle(button).pointerEvents") == "none"
+    button.evaluate(ARMED)  # as it is 700 ms later
+    tab.mouse.click(*middle_of(button))
+    tab.wait_for_url("**/sign-in/**")
+    assert alice.statuses("/consent") == [303]
+
+
+def test_the_pointer_that_comes_back_waits_again(alice: Profile, app: App):
+    """Rule A15: each time that a window comes between."""
+    tab = alice.open(app.authorization_url())
+    button = tab.locator('button[name="provider"]')
+    for _ in range(2):
+        tab.mouse.move(*middle_of(button))
+        button.evaluate(ARMED)
+        tab.mouse.move(-5, -5)
+        tab.mouse.click(*middle_of(button))
+        assert alice.statuses("/consent") == []
+        button.evaluate(ARMED)
+
+
+def test_a_person_who_moves_about_the_page_does_not_wait(alice: Profile, app: App):
+    """Rule A15: the pointer was in the window, so that nothing covered it."""
+    tab = alice.open(app.authorization_url())
+    button = tab.locator('button[name="provider"]')
+    tab.mouse.move(10, 10)
+    button.evaluate(ARMED)
+    tab.mouse.click(*middle_of(button))
+    tab.wait_for_url("**/sign-in/**")
+
+
+def test_the_keyboard_is_never_kept_waiting(alice: Profile, app: App):
+    """Rule A15; WCAG 2.1.1: the guard is against pointers."""
+    tab = alice.open(app.authorization_url())
+    button = tab.locator('button[name="provider"]')
+    tab.mouse.move(*middle_of(button))
+    button.focus()
+    tab.keyboard.press("Enter")
+    tab.wait_for_url("**/sign-in/**")
+
+
+def test_a_finger_waits_once(new_profile: NewProfile, app: App):
+    """Rule A15 where nothing can hover: the guard of the page's first 700 ms, and then the first touch counts."""
+    alice = new_profile(has_touch=True, is_mobile=True)
+    tab = alice.open(app.authorization_url())
+    assert tab.evaluate("matchMedia('(hover: none)').matches")
+    button = tab.locator('button[name="provider"]')
+    button.evaluate(AT_650_MS)
+    tab.touchscreen.tap(*middle_of(button))
+    assert alice.statuses("/consent") == []
+    button.evaluate(ARMED)
+    tab.touchscreen.tap(*middle_of(button))
+    tab.wait_for_url("**/sign-in/**")
+    assert alice.statuses("/consent") == [303]
+
+
 def test_a_button_that_moves_under_the_pointer_cannot_be_pressed_at_once(alice: Profile, app: App):
     """Rule A15: Allow does nothing in the page's first 700 ms; the test holds the page's own clock, not ours."""
     tab = alice.open(app.authorization_url())
     button = tab.locator('button[name="provider"]')
+    tab.mouse.move(10, 10)
     button.evaluate(AT_650_MS)
-    box = button.bounding_box()
-    assert box is not None
-    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    tab.mouse.click(*middle)
-    button.evaluate("button => button.getAnimations()[0].finish()")
-    tab.mouse.click(*middle)
+    tab.mouse.click(*middle_of(button))
+    assert alice.statuses("/consent") == []
+    button.evaluate(ARMED)
+    tab.mouse.click(*middle_of(button))
     tab.wait_for_url("**/sign-in/**")
     assert alice.statuses("/consent") == [303]

@@ -308,9 +308,10 @@ async def test_a_private_use_redirect_names_the_program_and_never_a_host(tmp_pat
 
 
 async def test_allow_does_nothing_in_the_first_moment(broker: BrokerUnderTest):
-    """Security rule A15: the stylesheet keeps pointers off Allow for 700 ms."""
+    """Security rule A15: the stylesheet keeps pointers off Allow for 700 ms, from the page's coming and from the pointer's."""
     page = await broker.browser().authorize()
     assert "animation: arm 700ms step-end" in page.text
+    assert "@media (hover: hover) { :root:hover button.allow { animation-name: rearm; } }" in page.text
     assert 'class="allow"' in page.text
 
 
