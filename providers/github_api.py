@@ -18,7 +18,9 @@ from providers.http import UpstreamHttp, UpstreamResponse
 _HEADERS = {"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"}
 _MAX_PAGES = 20  # of a hundred entries
 _LINK = re.compile(r"<([^<>]+)>([^<>]*)")  # RFC 8288 section 3
-_NEXT = re.compile(r';\s*rel\s*=\s*(?:"[^"]*\bnext\b[^"]*"|next\b)', re.IGNORECASE)
+_REL = re.compile(
+    r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE
+)  # words are compared outside: no backtracking
 _THROTTLED = ("rate limit", "abuse detection")  # in the message of a 403 without any header of theirs
 _SUSPENDED = "suspended"
 _ORG_SCOPES = frozenset({"read:org", "write:org", "admin:org"})
@@ -137,7 +139,11 @@ def _gap(response: UpstreamResponse, page: list[Any] | None) -> str | None:
 def _next(response: UpstreamResponse) -> str | None:
     """Return the address of the next page; a header without `last` is no reason to stop."""
     links = _LINK.findall(response.headers.get("link", ""))
-    return next((url for url, params in links if _NEXT.search(params)), None)
+    return next((url for url, params in links if "next" in _relations(params)), None)
+
+
+def _relations(params: str) -> set[str]:
+    return {word.lower() for quoted, plain in _REL.findall(params) for word in (quoted or plain).split()}
 
 
 def _message(response: UpstreamResponse) -> str:

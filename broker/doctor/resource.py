@@ -22,6 +22,7 @@ _HEADERS = {"accept": "application/json, text/event-stream"}
 _METADATA_URL = re.compile(
     r"\bbearer\b.*?\bresource_metadata\s*=\s*(?:\"([^\"]*)\"|([^\s,\"]+))", re.IGNORECASE | re.DOTALL
 )
+_MAX_CHALLENGE = 4096  # characters; searching takes the square of them
 _PROTECT = (
     "Protect the server: README, 'Protect an MCP server', has the lines for the MCP SDK and for any ASGI application."
 )
@@ -76,7 +77,7 @@ def _challenge(resource: Resource, answer: Answer) -> tuple[Check, str | None]:
         elif answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             fix = "Look at the server's own log."
         return fail(CHALLENGE, said, fix), None
-    found = _METADATA_URL.search(answer.headers.get("www-authenticate", ""))
+    found = _METADATA_URL.search(answer.headers.get("www-authenticate", "")[:_MAX_CHALLENGE])
     if found is None:
         return fail(
             CHALLENGE, "Its 401 does not say where its metadata is: clients cannot find this broker", _HEADER

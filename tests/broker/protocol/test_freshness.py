@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,3 +49,13 @@ def test_headers_are_respected_between_a_minute_and_a_day(headers: dict[str, str
 def test_no_header_is_too_odd(cache_control: str, age: str, expires: str, date: str) -> None:
     """Rule D9: clamped, and never an error."""
     assert 60 <= lifetime(cache_control=cache_control, age=age, expires=expires, date=date) <= 86400
+
+
+@pytest.mark.parametrize("piece", [",", " ", ", ", "a", "a=", '"', "max-age=1,", "0", "\t,"])
+@pytest.mark.parametrize("name", ["cache_control", "age", "expires", "date"])
+def test_a_long_value_counts_as_the_least_and_costs_nothing(name: str, piece: str) -> None:
+    """Rules D6, G14: a stranger's headers are read on the event loop; a run of commas once held it for minutes."""
+    headers = {"cache_control": "max-age=3600" if name == "age" else "", "expires": TEN_PAST, "date": NOON}
+    began = time.process_time()
+    assert lifetime(**{**headers, name: piece * (90_000 // len(piece))}) == 60
+    assert time.process_time() - began < 0.5
