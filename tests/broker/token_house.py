@@ -46,6 +46,9 @@ from broker.settings import ProviderConfig, Settings
 from broker.store.base import Store, StoreUnavailable
 from broker.store.open import open_store
 from broker.token_issuer import TokenIssuer
+from broker.upstream.configured import Upstream
+from broker.upstream.recheck import Recheck
+from broker.upstream.vault import TokenVault
 from broker.web import error_response, tried_basic
 from providers.base import ProviderSettings
 from tests.broker.records import ISSUER, NOW, VERIFIER, make_client, make_code, make_grant, make_identity, make_resource
@@ -278,7 +281,11 @@ def compose(
         "audit": audit,
         "settings": settings,
     }
-    grants: list[GrantType] = [AuthorizationCodeGrant(**shared), RefreshTokenGrant(tokens=own_tokens, **shared)]
+    vault = TokenVault(Sealer(settings.master_keys, ENTROPY))
+    nobody = Upstream({}, replace(settings, providers=()))  # nobody is asked again: re-checks have tests of their own
+    recheck = Recheck(nobody, store=store, vault=vault, audit=audit, clock=clock, entropy=ENTROPY)
+    refresh = RefreshTokenGrant(tokens=own_tokens, recheck=recheck, **shared)
+    grants: list[GrantType] = [AuthorizationCodeGrant(**shared), refresh]
     issuer = TokenIssuer(settings.issuer, settings.signing_alg, keys=keys, clock=clock)
     endpoints: list[Any] = [
         Token(settings.issuer, gate=gate, grants=grants, tokens=issuer, clock=clock),
