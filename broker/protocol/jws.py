@@ -103,7 +103,7 @@ def parse(token: str) -> Unverified:
         raise JwsRefused("shape")
     header = decode_object(decode_base64url(parts[0]))
     alg, kid, typ = header.get("alg"), header.get("kid"), header.get("typ")
-    if alg not in _ALGORITHMS:
+    if not isinstance(alg, str) or alg not in _ALGORITHMS:  # a list or an object would not even compare
         raise JwsRefused("algorithm")
     if KEY_BRINGING_HEADERS & header.keys():
         raise JwsRefused("header")
@@ -138,7 +138,7 @@ def import_keys(document: Mapping[str, Any]) -> dict[str, VerifyingKey]:
     for member in members:
         try:
             usable.append(import_key(member))
-        except (JwsRefused, JoseError, ValueError):
+        except (JwsRefused, JoseError, ValueError, TypeError, KeyError):
             continue
     times = Counter(key.kid for key in usable)
     return {key.kid: key for key in usable if times[key.kid] == 1}
@@ -152,9 +152,10 @@ def import_key(member: object) -> VerifyingKey:
     if not isinstance(kid, str) or not kid or not isinstance(kty, str) or not isinstance(crv, str | None):
         raise JwsRefused("jwk")
     alg, names = _KEY_KINDS.get((kty, crv), ("", frozenset()))
-    operations = member.get("key_ops", ["verify"])
+    operations, said = member.get("key_ops", ["verify"]), member.get("alg", alg)
     if (
-        member.get("alg", alg) not in names
+        not isinstance(said, str)
+        or said not in names
         or member.get("use", "sig") != "sig"
         or not isinstance(operations, list)
         or "verify" not in operations
@@ -164,9 +165,9 @@ def import_key(member: object) -> VerifyingKey:
     if alg == "RS256":
         return VerifyingKey(kid, alg, _rsa_key(member))
     if alg == "ES256":
-        point = {"kty": "EC", "crv": "P-256", "x": member["x"], "y": member["y"]}
         if any(len(_octets(member, name)) != P256_BYTES for name in ("x", "y")):  # RFC 7518 section 6.2.1.2: full width
             raise JwsRefused("jwk")
+        point = {"kty": "EC", "crv": "P-256", "x": member["x"], "y": member["y"]}
         return VerifyingKey(kid, alg, ECKey.import_key(point))
     if len(_octets(member, "x")) != ED25519_BYTES:
         raise JwsRefused("jwk")

@@ -7,12 +7,15 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from broker.protocol.bearer import BearerRefused
 from broker.protocol.jws import import_keys
 from broker.resource_server import BrokerTokenVerifier, KeysUnavailable
 from tests.broker.resource_issuer import ISSUER, RESOURCE, Issuer, ManualClock, key_of, public
+from tests.providers.values import JSON_VALUES
 
 
 @pytest.fixture
@@ -188,8 +191,9 @@ async def test_an_answer_that_is_no_metadata_gives_no_keys(clock: ManualClock, a
 
 
 async def test_one_unusable_key_never_spoils_the_set(issuer: Issuer, verifier: BrokerTokenVerifier) -> None:
-    """RFC 7517 section 5: members that are not understood are left out."""
+    """Rule F2; RFC 7517 section 5: members that are not understood are left out."""
     good = public(key_of("RS256"))
+    point = public(key_of("ES256"))
     issuer.published = [
         None,
         "key",
@@ -199,6 +203,10 @@ async def test_one_unusable_key_never_spoils_the_set(issuer: Issuer, verifier: B
         {**public(key_of("ES256")), "x": "AAAA", "kid": "short"},
         {**public(key_of("ES256")), "x": 7, "kid": "number"},
         {**good, "n": good["n"] + "=", "kid": "padded"},
+        {name: value for name, value in point.items() if name != "x"},
+        {name: value for name, value in point.items() if name != "y"},
+        {**good, "alg": [], "kid": "list"},
+        {**good, "alg": {}, "kid": "object"},
         good,
     ]
 
@@ -235,6 +243,19 @@ def test_only_public_signature_keys_of_the_right_size_are_imported() -> None:
         "ES256-0",
         "EdDSA-0",
     }
+
+
+@given(
+    member=st.sampled_from(["kty", "crv", "kid", "alg", "use", "key_ops", "n", "e", "x", "y", "d", "x5c"]),
+    value=JSON_VALUES,
+    alg=st.sampled_from(["RS256", "ES256", "EdDSA"]),
+)
+def test_a_key_of_any_shape_leaves_the_others_usable(member: str, value: Any, alg: str) -> None:
+    """Rule F2: a member of any JSON type, in a key of any kind, costs at most that key."""
+    odd = {**public(key_of(alg, 1)), member: value}
+    assert "RS256-0" in import_keys(
+        {"keys": [odd, {k: v for k, v in odd.items() if k != member}, public(key_of("RS256"))]}
+    )
 
 
 def test_a_key_id_that_two_keys_share_names_neither() -> None:

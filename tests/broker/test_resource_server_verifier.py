@@ -8,12 +8,13 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from joserfc.jwk import RSAKey
 
 from broker.resource_server import BrokerTokenVerifier
 from tests.broker.resource_issuer import ISSUER, RESOURCE, Issuer, ManualClock, encode, key_of, public, sign
+from tests.providers.values import JSON_VALUES
 
 
 @pytest.fixture
@@ -362,6 +363,24 @@ async def test_any_claim_of_any_shape_is_judged_and_never_crashes(
         assert access.expires_at is not None
         assert math.isfinite(access.expires_at)
         assert access.expires_at + 60 > issuer.clock.now()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(["alg", "kid", "typ", "jwk", "crit", "cty"]), value=JSON_VALUES)
+@example(name="alg", value=[])
+@example(name="alg", value={})
+@example(name="kid", value="\ud800")
+async def test_a_header_of_any_shape_is_judged_and_never_crashes(
+    issuer: Issuer, verifier: BrokerTokenVerifier, name: str, value: Any
+) -> None:
+    """Rules E12, F2: a bearer token of any stranger reaches the verifier; its header may hold any JSON."""
+    key = key_of("EdDSA")
+    issuer.published = [public(key)]
+    header = {"alg": "EdDSA", "kid": key.kid, "typ": "at+jwt", name: value}
+
+    access = await verifier.verify_token(sign(key, header, issuer.claims()))
+
+    assert access is None or name == "cty"
 
 
 async def test_what_one_request_does_to_its_claims_never_reaches_another(
