@@ -76,6 +76,7 @@ class Reason(StrEnum):
     RESOURCE_UNKNOWN = "resource_unknown"
     RESOURCE_AMBIGUOUS = "resource_ambiguous"
     SCOPE_EXCEEDED = "scope_exceeded"
+    SCOPE_NOT_ALLOWED = "scope_not_allowed"
     SIGN_IN_BARRED = "sign_in_barred"
     SESSION_CHANGED = "session_changed"
     SESSION_STALE = "session_stale"

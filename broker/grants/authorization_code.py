@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from broker.audit import Audit, Event
 from broker.clock import Entropy
-from broker.grants.base import Found, Lifetimes, TokenRequest, bound_resource, lifetimes
+from broker.grants.base import Found, Lifetimes, TokenRequest, bound_resource, client_scopes, lifetimes
 from broker.model import AuditEvent, AuthorizationCode, Grant, Resource, digest
 from broker.oauth import GRANT_AUTHORIZATION_CODE, GRANT_REFRESH_TOKEN, InvalidGrant, Reason
 from broker.policy import AccessRequest, Decision, Policy
@@ -116,7 +116,7 @@ class AuthorizationCodeGrant:
                 identity=grant.identity,
                 client=request.client,
                 resource=target,
-                scopes=code.scopes,
+                scopes=client_scopes(request.client, code.scopes),
                 now=request.now,
             )
         )

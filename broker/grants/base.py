@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from broker.model import AuthorizationCode, Client, Grant, Resource
-from broker.oauth import InvalidTarget, Reason
+from broker.oauth import InvalidGrant, InvalidTarget, Reason
 from broker.policy import Decision
+from broker.protocol import scope
 from broker.protocol.resource import choose
 from broker.token_issuer import Authorization
 from broker.web import Params
@@ -76,3 +77,14 @@ def bound_resource(resources: Sequence[Resource], params: Params, bound: str) ->
     if asked and choose(resources, asked, default=None).url != target.url:
         raise InvalidTarget(Reason.RESOURCE_MISMATCH)
     return target
+
+
+def client_scopes(client: Client, consented: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what the client may still have of what was consented to, as its metadata is now (rule C10).
+
+    Raises InvalidGrant when that is nothing; the grant is kept, since an administrator's mistake can be mended.
+    """
+    scopes = scope.allowed(client, consented)
+    if consented and not scopes:
+        raise InvalidGrant(Reason.SCOPE_NOT_ALLOWED)
+    return scopes

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from broker.audit import Audit, Event, Scalar
 from broker.clock import Entropy
-from broker.grants.base import Found, TokenRequest, bound_resource, lifetimes
+from broker.grants.base import Found, TokenRequest, bound_resource, client_scopes, lifetimes
 from broker.model import AuditEvent, Grant, Resource
 from broker.oauth import GRANT_REFRESH_TOKEN, InvalidGrant, Reason, TemporarilyUnavailable
 from broker.own_tokens import OwnTokens
@@ -86,7 +86,8 @@ class RefreshTokenGrant:
         if turn not in (Turn.ROTATE, Turn.REPEAT):
             await self._refuse(request, grant, generation, turn)
         target = bound_resource(self._settings.resources, request.params, grant.resource)
-        scopes = scope.narrowed(target, grant.scopes, request.params.get("scope"))
+        granted = client_scopes(request.client, grant.scopes)
+        scopes = scope.narrowed(target, granted, request.params.get("scope"))
         vouched = await self._vouched(grant)
         grant = replace(grant, identity=vouched.identity)
         decision = await self._decide(request, grant, target, scopes)

@@ -12,6 +12,7 @@ from broker.model import AuthorizationRequest, Client, Resource
 from broker.oauth import (
     InteractionRequired,
     InvalidRequest,
+    InvalidScope,
     OAuthError,
     Reason,
     RequestNotSupported,
@@ -52,7 +53,7 @@ def parse(
         client_id=client.client_id,
         redirect_uri=redirect_uri,
         resource=target.url,
-        scopes=scope.requested(target, query.get("scope")),
+        scopes=_scopes(query, client, target),
         code_challenge=query.get("code_challenge") or "",
         state=query.get("state"),
         prompt=_prompt(query),
@@ -85,6 +86,15 @@ def _no_authorization_details(query: Query) -> None:
 
 
 CHECKS: tuple[Callable[[Query], None], ...] = (_no_request_object, _response_type, _no_authorization_details)
+
+
+def _scopes(query: Query, client: Client, target: Resource) -> tuple[str, ...]:
+    """What is asked, of this resource, and allowed for the client (rule C10); raises InvalidScope when that is nothing."""
+    meant = scope.requested(target, query.get("scope"))
+    scopes = scope.allowed(client, meant)
+    if meant and not scopes:
+        raise InvalidScope(Reason.SCOPE_NOT_ALLOWED)
+    return scopes
 
 
 def _prompt(query: Query) -> tuple[str, ...]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 
-from broker.model import Resource
+from broker.model import Client, ClientSource, Resource
 from broker.oauth import OFFLINE_ACCESS, InvalidScope, Reason
 
+# What clients of OpenID Connect name by habit (Core section 5.4): nothing that a resource of ours has.
+HABITUAL = frozenset({"openid", "profile", "email", "address", "phone", OFFLINE_ACCESS})
 _TOKENS = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 
 
@@ -24,6 +26,21 @@ def parse(text: str) -> tuple[str, ...]:
 def requested(resource: Resource, asked: str | None) -> tuple[str, ...]:
     """Return the scopes a request means: those it names and the resource knows, else the resource's defaults."""
     return _known(resource, asked) or resource.default_scopes
+
+
+def allowed(client: Client, scopes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of the scopes that the client's own `scope` permits (RFC 7591 section 2); one without is not limited.
+
+    An administrator's word counts as written. A metadata document whose scopes are all habitual says nothing about us. What a
+    client wrote when it registered itself is no limit: the MCP SDKs register with the first challenge's scope and step up with
+    the same registration, and whoever wants more may register again.
+    """
+    limit = frozenset((client.scope or "").split())
+    if client.source is ClientSource.METADATA_DOCUMENT and limit <= HABITUAL:
+        limit = frozenset()
+    if not limit or client.source is ClientSource.REGISTERED:
+        return scopes
+    return tuple(scope for scope in scopes if scope in limit)
 
 
 def narrowed(resource: Resource, granted: tuple[str, ...], asked: str | None) -> tuple[str, ...]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.broker.harness import CHALLENGE, FILES, ISSUER, MAIL, TRUSTED, BrokerUnderTest, Form, query_of
+from tests.broker.harness import CHALLENGE, FILES, ISSUER, MAIL, TRUSTED, BrokerUnderTest, Form, query_of, running
 
 HTML = {"accept": "text/html"}
 
@@ -229,6 +231,27 @@ async def test_scopes_are_of_the_resource_and_echoed(broker: BrokerUnderTest, as
     code = await broker.browser().code(scope=asked)
     tokens = (await broker.redeem(code)).json()
     assert sorted(tokens["scope"].split()) == sorted(granted.split())
+
+
+@pytest.mark.parametrize(
+    ("scope", "asked", "error"),
+    [
+        ("files:read", "files:read files:write", None),
+        ("files:write", "files:read", "invalid_scope"),
+        ("mail:read", None, "invalid_scope"),
+    ],
+)
+async def test_a_client_asks_for_no_more_than_its_own_scope(
+    tmp_path: Path, scope: str, asked: str | None, error: str | None
+):
+    """Security rule C10: what a client is not allowed is neither shown nor granted; nothing left is invalid_scope."""
+    async with running(tmp_path, clients=(replace(TRUSTED, scope=scope),)) as broker:
+        page = await broker.browser().authorize(scope=asked)
+        if error is None:
+            assert FILES.scopes["files:read"] in page.text
+            assert FILES.scopes["files:write"] not in page.text
+        else:
+            assert query_of(page)["error"] == error
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])

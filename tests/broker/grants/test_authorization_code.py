@@ -242,3 +242,12 @@ async def test_what_was_issued_is_in_the_audit_trail_and_no_secret_is(house: Tok
     assert issued["jti"] == decoded(body["access_token"])[1]["jti"]
     text = "\n".join(house.log)
     assert not any(secret in text for secret in (code, body["access_token"], body["refresh_token"]))
+
+
+@pytest.mark.parametrize(("scope", "granted"), [("files:read openid", "files:read"), ("mail:read", None)])
+async def test_a_code_gives_nothing_beyond_the_client_s_own_scope(tmp_path: Path, scope: str, granted: str | None):
+    """Security rule C10: an administrator may have narrowed the client since the page was shown."""
+    async with open_house(tmp_path, clients=(replace(PUBLIC, scope=scope),)) as house:
+        response = await house.redeem(await house.login())
+        body = response.json()
+        assert (body.get("scope"), body.get("error")) == (granted, None if granted else "invalid_grant")

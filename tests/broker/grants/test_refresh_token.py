@@ -198,6 +198,21 @@ async def test_a_policy_with_fewer_scopes_grants_fewer(tmp_path: Path):
         assert (await refreshed(house, first["refresh_token"]))["scope"] == "files:read"
 
 
+async def test_a_client_whose_scope_shrank_gets_less_at_its_next_refresh(tmp_path: Path):
+    """Security rule C10: allowed for the client, as the administrator has it now; the grant is kept."""
+    async with open_house(tmp_path) as house:
+        token = (await house.tokens())["refresh_token"]
+    for scope, outcome in (("files:read", "files:read"), ("mail:read", None), (None, "files:read files:write")):
+        async with open_house(tmp_path, clients=(replace(PUBLIC, scope=scope),)) as house:
+            if outcome is None:
+                assert await refused(house, token) == "invalid_grant"
+                continue
+            assert scope is None or await refused(house, token, scope="files:write") == "invalid_scope"
+            body = await refreshed(house, token)
+            assert body["scope"] == outcome
+            token = body["refresh_token"]
+
+
 async def test_a_refusal_by_policy_keeps_the_grant(tmp_path: Path):
     """Architecture, section 7: on refresh invalid_grant, audited; a rule's mistake can be mended."""
     async with open_house(tmp_path) as house:

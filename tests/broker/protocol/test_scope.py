@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.model import ClientSource
 from broker.oauth import InvalidScope, Reason
 from broker.protocol import scope
-from tests.broker.records import make_resource
+from tests.broker.records import make_client, make_resource
 
 FILES = make_resource(
     scopes={"read": "Read", "write": "Write", "offline_access": "must never be granted"}, default_scopes=("read",)
@@ -77,3 +78,22 @@ def test_a_refresh_never_widens():
     with pytest.raises(InvalidScope) as refused:
         scope.narrowed(FILES, ("read",), "read write")
     assert refused.value.reason is Reason.SCOPE_EXCEEDED
+
+
+@pytest.mark.parametrize("source", [ClientSource.CONFIGURED, ClientSource.ADDED, ClientSource.METADATA_DOCUMENT])
+@given(
+    own=st.lists(st.sampled_from(["read", "write", "admin", "openid", "other"])),
+    asked=st.lists(st.sampled_from(["read", "write", "admin"]), unique=True),
+)
+def test_a_client_gets_no_scope_beyond_its_own(source: ClientSource, own: list[str], asked: list[str]):
+    """RFC 7591 section 2; security rule C10: the intersection, in the order asked; without a scope of its own, no limit."""
+    client = make_client(source=source, scope=" ".join(own) or None)
+    permitted = scope.allowed(client, tuple(asked))
+    silent = not own or (source is ClientSource.METADATA_DOCUMENT and set(own) == {"openid"})
+    assert permitted == (tuple(asked) if silent else tuple(s for s in asked if s in own))
+
+
+def test_a_registration_s_own_words_do_not_stop_a_step_up():
+    """Security rule C10: the MCP SDKs register with the first challenge's scope and later ask for more with the same client."""
+    client = make_client(source=ClientSource.REGISTERED, scope="read")
+    assert scope.allowed(client, ("read", "write")) == ("read", "write")
