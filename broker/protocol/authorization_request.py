@@ -25,6 +25,7 @@ MAX_STATE = 4096  # bytes of UTF-8: with every character escaped it still fits t
 MAX_ACR_VALUES, MAX_ACR_VALUE = 8, 256  # entries, characters
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 MAX_AGE_LIMIT = 10**9
+MAX_AGE_DIGITS = 10
 
 
 class Query(Protocol):
@@ -109,7 +110,8 @@ def _max_age(query: Query) -> int | None:
     value = query.get("max_age")
     if value is None:
         return None
-    if not (value.isascii() and value.isdigit() and int(value[:12]) <= MAX_AGE_LIMIT):
+    # The length comes first: int() refuses thousands of digits with an error of its own.
+    if not (len(value) <= MAX_AGE_DIGITS and value.isascii() and value.isdigit() and int(value) <= MAX_AGE_LIMIT):
         raise InvalidRequest(Reason.PARAMETER_MALFORMED, "max_age")
     return int(value)
 

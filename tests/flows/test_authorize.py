@@ -103,6 +103,7 @@ async def test_only_the_port_of_a_loopback_redirect_may_vary(broker: BrokerUnder
         ({"prompt": "none"}, "interaction_required"),
         ({"max_age": "soon"}, "invalid_request"),
         ({"max_age": "-1"}, "invalid_request"),
+        ({"max_age": "1000000001"}, "invalid_request"),
         ({"scope": "files:read \u00e9"}, "invalid_scope"),
     ],
     ids=str,
@@ -114,6 +115,13 @@ async def test_other_faults_travel_to_a_trusted_client(broker: BrokerUnderTest, 
     assert answer.headers["location"].startswith(TRUSTED.redirect_uris[0] + "?")
     query = query_of(answer)
     assert (query["error"], query["state"], query["iss"]) == (error, "client-state-0123456789", ISSUER)
+
+
+async def test_an_age_of_thousands_of_digits_is_a_fault_like_any_other(broker: BrokerUnderTest):
+    """Security rule C17: Python refuses to read such a number with an error of its own, which once was a 500."""
+    for digits in ("0" * 5000, "9" * 5000, "1" * 11):
+        answer = await broker.browser().authorize(max_age=digits)
+        assert query_of(answer)["error"] == "invalid_request"
 
 
 @pytest.mark.parametrize(
