@@ -210,14 +210,24 @@ async def _dripping_head(_: bytes, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.02)
 
 
-async def _informational(_: bytes, writer: asyncio.StreamWriter) -> None:
-    while not writer.is_closing():
-        writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
-        await writer.drain()
-        await asyncio.sleep(0.02)
+@pytest.mark.parametrize("status", ["100 Continue", "103 Early Hints", "101 Switching Protocols", "199 x"])
+@pytest.mark.parametrize("step", [1, 5, 4096])
+async def test_an_interim_answer_ends_the_fetch(
+    server: Stranger, fetcher: GuardedFetcher, status: str, step: int
+) -> None:
+    """Rule D6: a library skips any number of them, so that megabytes came before an answer of a few bytes."""
+    script = f"HTTP/1.1 {status}\r\nLink: </x>\r\n\r\n".encode() + answer({"client_id": "x"})
+
+    async def slowly(_: bytes, writer: asyncio.StreamWriter) -> None:
+        for start in range(0, len(script), step):
+            writer.write(script[start : start + step])
+            await writer.drain()
+
+    server.says = slowly
+    assert await word(fetcher, server.url()) == "connection"
 
 
-@pytest.mark.parametrize("script", [_silence, _drip, _dripping_head, _informational])
+@pytest.mark.parametrize("script", [_silence, _drip, _dripping_head])
 async def test_everything_together_has_one_deadline(
     script: Any, server: Stranger, near: Settings, names: Names, clock: ManualClock
 ) -> None:
