@@ -102,8 +102,8 @@ class ClientAuthenticator:
         once = client_assertion.check(assertion, client_id=client.client_id, audiences=self._audiences, now=now)
         keys = await self._clients.assertion_keys(client, source=source)
         if not client_assertion.is_signed(assertion, keys):
-            keys = await self._clients.assertion_keys(client, source=source, renew=True)
-            if not client_assertion.is_signed(assertion, keys):
+            renewed = await self._clients.assertion_keys(client, source=source, renew=True)
+            if renewed == keys or not client_assertion.is_signed(assertion, renewed):
                 raise InvalidClient(Reason.ASSERTION_INVALID, "signature")
         # Consumed after the signature held: a forger cannot spend the real client's jti.
         if not await self._store.first_use(PURPOSE, once.key, expires_at=once.expires_at, now=now):

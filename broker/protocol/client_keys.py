@@ -19,6 +19,7 @@ from joserfc.jws import JWSRegistry
 from broker.protocol import jws
 
 MAX_KEYS = 20
+MAX_RSA_BITS = 4096  # a larger one only costs us time, at every guess of anybody
 MAX_KID = 256  # characters
 KEPT = ("kty", "kid", "use", "alg", "n", "e", "crv", "x", "y")
 
@@ -89,6 +90,8 @@ def _import(member: Any) -> ClientKey | None:
     try:
         found = jws.import_key(shape)
     except (jws.JwsRefused, JoseError, ValueError, TypeError, KeyError):
+        return None
+    if isinstance(found.key, RSAKey) and found.key.public_key.key_size > MAX_RSA_BITS:
         return None
     algorithms = _SIGNS[found.alg]
     if isinstance(alg, str) and found.alg != "EdDSA":  # both names of EdDSA mean the same

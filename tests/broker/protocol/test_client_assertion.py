@@ -41,6 +41,17 @@ def test_a_stranger_s_key_or_another_name_does_not_hold() -> None:
     assert not client_assertion.is_signed(client_assertion.parse(signed(key_of("ES256"), "ES256")), ())
 
 
+@pytest.mark.parametrize(("before", "kid", "holds"), [(7, None, True), (8, None, False), (19, "own", True)])
+def test_eight_keys_are_tried_and_the_named_one_first(before: int, kid: str | None, holds: object) -> None:
+    """Rules E12, G14: nineteen strangers' keys cost every wrong assertion a verification each, on the event loop."""
+    others = [public(key_of("ES256", number + 1), kid=None)["keys"][0] for number in range(before)]
+    own = public(key_of("ES256"), kid=kid)["keys"]
+    keys = client_keys.read(client_keys.keep({"keys": others + own}))
+    assert len(keys) == before + 1
+    parsed = client_assertion.parse(signed(key_of("ES256"), "ES256", kid=kid))
+    assert client_assertion.is_signed(parsed, keys) is holds
+
+
 def test_the_algorithms_that_metadata_announces_are_those_that_work() -> None:
     """RFC 8414 section 2: token_endpoint_auth_signing_alg_values_supported; asymmetric only."""
     assert set(client_keys.ALGORITHMS) == {"ES256", "RS256", "PS256", "EdDSA", "Ed25519"}

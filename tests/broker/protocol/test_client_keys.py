@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -56,6 +57,16 @@ def test_one_unusable_key_leaves_the_others() -> None:
     document = public(key_of("ES256"))
     document["keys"] += [{"kty": "AKP", "alg": "ML-DSA-44"}, 7, None, {"kty": "EC", "crv": "P-256"}]
     assert len(client_keys.read(client_keys.keep(document))) == 1
+
+
+def test_a_key_that_is_too_large_is_left_out() -> None:
+    """Rules D12, G14: verifying with RSA of 8192 bits takes milliseconds, and strangers choose the keys."""
+
+    def modulus(bits: int) -> str:
+        return base64.urlsafe_b64encode(((1 << bits) - 189).to_bytes(bits // 8, "big")).rstrip(b"=").decode()
+
+    document = {"keys": [{"kty": "RSA", "e": "AQAB", "kid": str(b), "n": modulus(b)} for b in (2048, 4096, 4104, 8192)]}
+    assert [key.kid for key in client_keys.read(client_keys.keep(document))] == ["2048", "4096"]
 
 
 @pytest.mark.parametrize("member", ["d", "p", "q", "dp", "dq", "qi", "oth", "k"])
