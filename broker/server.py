@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from broker.connections import LimitedProtocol, Limits
 from broker.settings import Address
 
 BACKLOG = 2048  # connections that wait to be accepted
@@ -23,18 +26,19 @@ FINISH = 15  # seconds that in-flight requests get after the listeners closed
 class Listener(uvicorn.Server):
     """A uvicorn server whose signals belong to the process, not to it."""
 
-    def __init__(self, app: ASGIApp, sock: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, sock: socket.socket, limits: Limits | None = None) -> None:
         """Configure for an application whose life is managed outside."""
+        protocol = functools.partial(LimitedProtocol, limits=limits or Limits(), waiting={})
         super().__init__(
             uvicorn.Config(
                 app,
+                http=cast("type[asyncio.Protocol]", protocol),  # whatever makes one does
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
                 timeout_graceful_shutdown=FINISH,
-                h11_max_incomplete_event_size=32 * 1024,
                 backlog=BACKLOG,
             )
         )

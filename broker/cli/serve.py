@@ -14,6 +14,7 @@ from broker.audit import Audit
 from broker.cli.context import with_master_key
 from broker.clock import SystemClock, SystemEntropy
 from broker.config import Examined
+from broker.connections import FEWEST, Limits
 from broker.core import Broker
 from broker.keys import WrongMasterKey
 from broker.reload import PolicyReload
@@ -67,7 +68,8 @@ async def _serve(began: Examined, file: Path, read: Callable[[], Examined]) -> N
     await broker.start()
     reload = PolicyReload(read, file, began, policy=broker.core.policy, store=store, audit=audit)
     stop.on_hangup(reload.ask)
-    listeners = [Listener(app, public), Listener(create_admin_app(broker), admin)]
+    # A limit of its own: probes are answered however many connections the public listener has.
+    listeners = [Listener(app, public), Listener(create_admin_app(broker), admin, Limits(connections=FEWEST))]
     for provider in settings.providers:
         audit.log("provider.enabled", provider=provider.id, type=provider.adapter.type, by=provider.enabled_by)
     for warning in settings.warnings:

@@ -1,0 +1,173 @@
+"""Connections that wait, and heads that are long or slow: bounded before an application sees them (security rules G5, G14).
+
+The C parser has no limits of its own. What is bounded here: the bytes of a request's line and headers, the time until they are whole,
+trailers, and how many connections there are. When there are too many, the one that has waited longest for its request gives way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MOST = 4096  # connections, where the system permits as many open files
+FEWEST = 64
+RESERVED = 256  # open files that are not the public listener's: database, providers, probes
+MAX_FRAMING = 1024 * 1024  # bytes of a message that are neither head nor body
+
+_TOO_LARGE = b"431 Request Header Fields Too Large"
+_FULL = b"503 Service Unavailable"
+
+
+class HeadRefused(Exception):
+    """Stops the parser."""
+
+
+def most_connections() -> int:
+    """Return how many connections the open files of this process leave room for."""
+    if sys.platform == "win32":
+        return MOST
+    import resource  # noqa: PLC0415 - not on every platform
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST if soft == resource.RLIM_INFINITY else max(FEWEST, min(MOST, soft - RESERVED))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one listener bears: bytes of a head, seconds until it is whole, connections at once."""
+
+    head: int = 32 * 1024
+    seconds: float = 10.0
+    connections: int = field(default_factory=most_connections)
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol within limits. `waiting` holds a listener's connections without a request, the longest waiting first."""
+
+    def __init__(self, *, limits: Limits, waiting: dict[LimitedProtocol, None], **uvicorns: Any) -> None:
+        """Begin with no head and no request."""
+        super().__init__(**uvicorns)
+        self._limits = limits
+        self._waiting = waiting
+        self._deadline: asyncio.TimerHandle | None = None
+        self._in_head = False
+        self._ended = False  # whether a message ended in what is being read
+        self._head = 0  # bytes of a head that is not whole
+        self._framing = 0
+        self._too_large = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Take a place; make room when there is none."""
+        super().connection_made(transport)
+        self._wait()
+        if len(self.connections) > self._limits.connections:
+            longest = next(iter(self._waiting))
+            if longest is self:  # everybody else is being served
+                self._answer(_FULL, b"retry-after: 1\r\n")
+            else:
+                longest.give_way()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Free the place."""
+        self._attend()
+        super().connection_lost(exc)
+
+    def give_way(self) -> None:
+        """End a connection that has no request."""
+        self._attend()
+        self.connections.discard(self)  # its place is free now, not only when the loop has come round
+        self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless the head has grown too long."""
+        self._ended = False
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if not self._in_head:
+            self._framing += len(data)
+        elif not self._ended:  # all of it was of this head
+            self._head += len(data)
+        if self._head > self._limits.head or self._framing > MAX_FRAMING:
+            self._too_large = True
+            self.send_400_response("")
+        elif self._deadline is None and not self._busy:
+            self._wait()
+
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        super().on_message_begin()
+        self._in_head = True
+        self._head = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Refuse trailers: nobody here reads them, and they would be headers of the request."""
+        if not self._in_head:
+            raise HeadRefused
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Hand on a head that is not too long."""
+        if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self._limits.head:
+            self._too_large = True
+            raise HeadRefused
+        self._in_head = False
+        self._head = self._framing = 0
+        self._attend()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Tell the body from what surrounds it."""
+        self._framing -= len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End a message."""
+        self._ended = True
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, without a deadline until it begins: uvicorn's own ends idle connections sooner."""
+        super().on_response_complete()
+        if not self._busy and not self.transport.is_closing():
+            self._waiting[self] = None
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, or too much of one."""
+        if self._busy:  # an answer is on its way: another one in its midst would be taken for a part of it
+            self.transport.abort()
+        elif self._too_large:
+            self._answer(_TOO_LARGE)
+        else:
+            super().send_400_response(msg)
+
+    @property
+    def _busy(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _answer(self, status: bytes, headers: bytes = b"") -> None:
+        self.transport.write(
+            b"HTTP/1.1 " + status + b"\r\n" + headers + b"content-length: 0\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.close()
+
+    def _wait(self) -> None:
+        self._waiting[self] = None
+        self._deadline = self.loop.call_later(self._limits.seconds, self._too_slow)
+
+    def _attend(self) -> None:
+        self._waiting.pop(self, None)
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        if self._busy:
+            self._deadline = self.loop.call_later(self._limits.seconds, self._too_slow)
+        else:
+            self.transport.abort()

@@ -1,0 +1,211 @@
+"""Connections that do not behave, over real sockets on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from broker.connections import Limits, most_connections
+from broker.server import Listener, bind
+from broker.settings import Address
+
+GOOD = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+SOON = 5  # seconds
+
+
+class App:
+    """Answers 200 to everything; `held` keeps requests waiting."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.held = asyncio.Event()
+        self.held.set()
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        self.asked += 1
+        await self.held.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return once something holds that nobody announces."""
+    async with asyncio.timeout(SOON):
+        while not condition():  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def listening(limits: Limits) -> AsyncIterator[tuple[App, int]]:
+    app = App()
+    sock = bind(Address("127.0.0.1", 0))
+    port = sock.getsockname()[1]
+    listener = Listener(app, sock, limits)
+    running = asyncio.create_task(listener.run_until_stopped())
+    await until(lambda: listener.started)
+    try:
+        yield app, port
+    finally:
+        app.held.set()
+        listener.should_exit = listener.force_exit = True
+        await running
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def everything(reader: asyncio.StreamReader) -> bytes:
+    """Return what comes until the connection ends."""
+    received = b""
+    async with asyncio.timeout(SOON):
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(65536):
+                received += piece
+    return received
+
+
+async def status(port: int, request: bytes = GOOD) -> bytes:
+    """Return the status of one request on a connection of its own."""
+    async with connected(port) as (reader, writer):
+        writer.write(request)
+        async with asyncio.timeout(SOON):
+            return (await reader.readline()).split(b" ")[1]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 40_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: a\r\n" * 20_000 + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 40_000,
+        b"GET /" + b"a" * 400_000,
+    ],
+    ids=["url", "header", "headers", "unfinished header", "unfinished url"],
+)
+@pytest.mark.parametrize("before", [b"", GOOD])
+async def test_a_head_is_thirty_two_kilobytes_at_most(request_: bytes, before: bytes):
+    """Rules G5, G14: the C parser buffers whatever comes; 431, and the connection ends."""
+    async with listening(Limits()) as (app, port), connected(port) as (reader, writer):
+        writer.write(before)
+        if before:
+            await reader.readuntil(b"ok")
+        with contextlib.suppress(ConnectionError):
+            for start in range(0, len(request_), 8192):
+                writer.write(request_[start : start + 8192])
+                await writer.drain()
+                await asyncio.sleep(0)
+        received = await everything(reader)
+        assert received.startswith(b"HTTP/1.1 431 ") or not received  # a reset may overtake the answer
+        assert app.asked == bool(before)
+        assert await status(port) == b"200"
+
+
+async def test_a_head_that_fits_is_served():
+    """Rule G5: a long state and a long cookie are no attack; whatever the pieces, and after a body."""
+    whole = b"GET /" + b"a" * 16_000 + b" HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 15_000 + b"\r\n\r\n"
+    async with listening(Limits()) as (app, port), connected(port) as (reader, writer):
+        for step in (len(whole), 1000):
+            for start in range(0, len(whole), step):
+                writer.write(whole[start : start + step])
+                await asyncio.sleep(0)
+            assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        body = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n" + b"b" * 60_000
+        writer.write(body + whole)
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        assert app.asked == 4
+
+
+@pytest.mark.parametrize("trailer", [b"0\r\nX: " + b"a" * 3_000_000, b"0\r\nX: a\r\nY: b\r\n\r\n"])
+async def test_trailers_are_refused(trailer: bytes):
+    """Rule G5: they come after the head was judged, and the parser keeps one of any length."""
+    async with listening(Limits()) as (app, port), connected(port) as (reader, writer):
+        app.held.clear()
+        writer.write(POST + b"2\r\nab\r\n")
+        with contextlib.suppress(ConnectionError):
+            writer.write(trailer)
+            await writer.drain()
+        assert await everything(reader) == b""
+        app.held.set()
+        assert await status(port) == b"200"
+
+
+@pytest.mark.parametrize("pieces", [[b""], [b"GET / HT"], [b"\r\n"] * 20, [b"GET / HTTP/1.1\r\n", *[b"A: b\r\n"] * 20]])
+@pytest.mark.parametrize("before", [b"", GOOD])
+async def test_a_head_that_does_not_come_ends_the_connection(pieces: list[bytes], before: bytes):
+    """Rule G14: whatever trickles in meanwhile, from the connection's beginning or after a request was answered."""
+    async with listening(Limits(seconds=0.4)) as (_, port), connected(port) as (reader, writer):
+        writer.write(before)
+        if before:
+            await reader.readuntil(b"ok")
+            pieces = [piece or b"G" for piece in pieces]
+        began = asyncio.get_running_loop().time()
+        ended = asyncio.create_task(everything(reader))
+        with contextlib.suppress(ConnectionError):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        assert await ended == b""
+        assert asyncio.get_running_loop().time() - began < 3
+
+
+async def test_a_request_that_takes_long_is_not_cut_off():
+    """Rule G14: the limit is for heads; an answer may take as long as it takes."""
+    async with listening(Limits(seconds=0.1)) as (app, port), connected(port) as (reader, writer):
+        app.held.clear()
+        writer.write(GOOD + b"GET / HT")
+        await asyncio.sleep(0.4)
+        app.held.set()
+        assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+
+
+async def test_whoever_waits_longest_gives_way_and_requests_do_not():
+    """Rule G14: a crowd of silent connections keeps nobody out; one too many that are served is told so."""
+    async with listening(Limits(connections=8)) as (app, port), contextlib.AsyncExitStack() as crowd:
+        silent = [await crowd.enter_async_context(connected(port)) for _ in range(30)]
+        assert await status(port) == b"200"
+        assert await everything(silent[0][0]) == b""
+        app.held.clear()
+        served = [await crowd.enter_async_context(connected(port)) for _ in range(8)]
+        for _, writer in served:
+            writer.write(GOOD)
+        await until(lambda: app.asked == 9)
+        assert await status(port) == b"503"
+        app.held.set()
+        for reader, _ in served:
+            assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+        assert await status(port) == b"200"
+
+
+async def test_the_other_listener_answers_while_one_is_full():
+    """Rules G12, G14: probes have a limit of their own."""
+    async with listening(Limits(connections=1)) as (app, port), listening(Limits(connections=4)) as (_, admin):
+        app.held.clear()
+        async with connected(port) as (reader, writer):
+            writer.write(GOOD)
+            await until(lambda: app.asked == 1)
+            assert await status(port) == b"503"
+            assert await status(admin) == b"200"
+            app.held.set()
+            assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+
+
+def test_the_limit_leaves_open_files_for_everything_else():
+    """Rule G14."""
+    assert 64 <= most_connections() <= 4096
