@@ -26,9 +26,10 @@ class Unreadable(Exception):
 
 async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
     """Return the whole body of at most `limit` bytes; raises Unreadable (413, 415)."""
-    headers = dict(scope["headers"])
-    if headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+    encodings = [value.strip().lower() for name, value in scope["headers"] if name == b"content-encoding"]
+    if encodings not in ([], [b"identity"]):  # two headers: the application may heed the one that we do not
         raise Unreadable(415)
+    headers = dict(scope["headers"])
     declared = headers.get(b"content-length", b"0")
     if not declared.isdigit() or int(declared[:12]) > limit:
         raise Unreadable(413)
@@ -54,20 +55,37 @@ def replayed(body: bytes, receive: Receive) -> Receive:
     return again
 
 
+def without_body(receive: Receive) -> Receive:
+    """Return a `receive` that gives an empty body, then only the end of the connection."""
+    waiting: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def bodiless() -> Message:
+        if waiting:
+            return waiting.pop()
+        while (message := await receive())["type"] == "http.request":
+            pass
+        return message
+
+    return bodiless
+
+
 def tools_called(body: bytes) -> set[str]:
-    """Return the names of the tools that a JSON-RPC body calls, batches included; raises Unreadable (400)."""
+    """Return the names of the tools that a JSON-RPC body calls: an object or a flat list of them; raises Unreadable (400)."""
     if not body:
         return set()
     try:
         value = jws.decode_json(body)
     except jws.JwsRefused:
         raise Unreadable(400) from None
-    return set(_names(value if isinstance(value, list) else [value]))
+    messages = value if isinstance(value, list) else [value]
+    if not all(isinstance(message, dict) for message in messages):  # some parser may find a call within
+        raise Unreadable(400)
+    return set(_names(messages))
 
 
-def _names(messages: list[Any]) -> Iterator[str]:
+def _names(messages: list[dict[str, Any]]) -> Iterator[str]:
     for message in messages:
-        if not isinstance(message, dict) or message.get("method") != "tools/call":
+        if message.get("method") != "tools/call":
             continue
         params = message.get("params")
         name = params.get("name") if isinstance(params, dict) else None

@@ -67,8 +67,10 @@ class ProtectedResourceMiddleware:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] in self._challenge.metadata_paths:
             await self._challenge.metadata(scope["method"])(scope, receive, send)
-        elif scope["path"] in self._public or _is_preflight(scope):
+        elif scope["path"] in self._public:
             await self._app(scope, receive, send)
+        elif _is_preflight(scope):
+            await self._app(scope, calls.without_body(receive), send)
         else:
             judged = await self._judge(scope)
             if not isinstance(judged, AuthenticatedUser):
@@ -129,6 +131,8 @@ class ProtectedResourceMiddleware:
 
 
 def _is_preflight(scope: Scope) -> bool:
-    """Whether this is a CORS preflight, which browsers send without credentials and which never acts."""
+    """Whether this is a CORS preflight, which browsers send without credentials and without a body, and which never acts."""
     names = {name for name, _ in scope["headers"]}
-    return scope["method"] == "OPTIONS" and b"origin" in names and b"access-control-request-method" in names
+    body = b"transfer-encoding" in names or any(n == b"content-length" and v != b"0" for n, v in scope["headers"])
+    asks = b"origin" in names and b"access-control-request-method" in names
+    return scope["method"] == "OPTIONS" and asks and not body

@@ -260,12 +260,17 @@ async def test_a_tool_call_is_found_however_it_is_written(
         b'{"method":"tools/call","params":{"name":"add_note"}}{}',
         b"method=tools/call",
         b"[" * 100_00,
+        b'[[{"method":"tools/call","params":{"name":"add_note"}}]]',
+        b'[{"method":"tools/list"},[{"method":"tools/call","params":{"name":"add_note"}}]]',
+        b'"{\\"method\\":\\"tools/call\\",\\"params\\":{\\"name\\":\\"add_note\\"}}"',
+        b"[null]",
+        b"7",
     ],
 )
 async def test_a_body_with_two_readings_reaches_nobody(
     issuer: Issuer, client: httpx2.AsyncClient, application: Application, body: bytes
 ) -> None:
-    """What was not judged is not handed on: the parser behind may read it otherwise."""
+    """Rule C10: what was not judged is not handed on: the parser behind may read it otherwise."""
     answer = await client.post("/mcp", content=body, headers=bearer(issuer.token(scope="notes:read")))
 
     assert answer.status_code == 400
@@ -286,6 +291,9 @@ async def test_a_compressed_or_oversized_body_reaches_nobody(
     assert (
         await client.post("/mcp", content=b"{}", headers={**headers, "content-encoding": "gzip"})
     ).status_code == 415
+    for two in (("identity", "gzip"), ("gzip", "identity"), ("identity", "identity")):
+        twice = [*headers.items(), *(("content-encoding", coding) for coding in two)]
+        assert (await client.post("/mcp", content=b"{}", headers=twice)).status_code == 415
     assert (await client.post("/mcp", content=content, headers=headers)).status_code == 413
     assert (await client.post("/mcp", content=chunks(), headers=headers)).status_code == 413
     assert (await client.post("/mcp", content=b"{}", headers={**headers, "content-length": "x"})).status_code == 413
@@ -349,6 +357,38 @@ async def test_a_public_path_and_a_preflight_need_no_token(
     assert (await client.options("/mcp", headers={"Origin": "https://app.example"})).status_code == 401
     assert (await client.get("/healthz/")).status_code == 401
     assert application.people == [None, None]
+
+
+async def test_a_preflight_brings_no_body_to_the_application(
+    client: httpx2.AsyncClient, application: Application
+) -> None:
+    """Rule C10: an application that dispatches on the body, not on the method, must not get one without a token."""
+    preflight = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+    assert (await client.request("OPTIONS", "/mcp", headers=preflight, content=b'{"x":1}')).status_code == 401
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b'{"x":1}'
+
+    assert (await client.request("OPTIONS", "/mcp", headers=preflight, content=chunks())).status_code == 401
+    assert application.bodies == []
+    scope = {
+        "type": "http",
+        "method": "OPTIONS",
+        "path": "/mcp",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in preflight.items()],
+    }
+    messages: list[Any] = [{"type": "http.request", "body": b"x", "more_body": False}, {"type": "http.disconnect"}]
+    received: list[Any] = []
+
+    async def curious(_scope: Any, receive: Any, _send: Any) -> None:
+        received.extend([await receive(), await receive()])
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    inner = ProtectedResourceMiddleware(curious, issuer=ISSUER, resource=RESOURCE)
+    await inner(scope, receive, receive)  # type: ignore[arg-type]  # HTTP/2 announces no body
+    assert [message.get("body") for message in received] == [b"", None]
 
 
 def test_sockets_need_a_token_and_are_closed_where_tools_have_scopes(
