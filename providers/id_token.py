@@ -14,6 +14,7 @@ from providers.claims import VerifiedClaims
 from providers.signed_token import SignedClaims
 
 LEEWAY = 60  # seconds
+_OLDEST = 600  # seconds; our nonce is no older than the login, which dies after ten minutes (rule B3)
 _MAX_SUBJECT = 255  # characters, Core section 2
 _HASHES = {"256": "sha256", "384": "sha384", "512": "sha512"}
 _MAX_TIME = 253_402_300_799  # the end of the year 9999
@@ -78,8 +79,8 @@ def is_fresh(values: Mapping[str, Any], now: int) -> bool:
 
 
 def is_subject(value: Any) -> TypeGuard[str]:
-    """Whether a value can be a `sub` (Core section 2): a text, not empty, not long, printable."""
-    return isinstance(value, str) and 0 < len(value) <= _MAX_SUBJECT and value.isprintable()
+    """Whether a value can be a `sub` (Core section 2): a text, not blank, not long, printable."""
+    return isinstance(value, str) and 0 < len(value) <= _MAX_SUBJECT and value.isprintable() and not value.isspace()
 
 
 def is_time(value: Any) -> TypeGuard[int]:
@@ -110,6 +111,15 @@ def _not_expired(signed: SignedClaims, _expected: Expected, now: int) -> bool:
 def _issued(signed: SignedClaims, _expected: Expected, now: int) -> bool:
     iat = signed.values.get("iat")
     return is_time(iat) and iat <= now + LEEWAY
+
+
+def _recent(signed: SignedClaims, _expected: Expected, now: int) -> bool:
+    """`iat` lies no further back than the login itself (Core section 3.1.3.7, item 10, leaves the range to us).
+
+    A token that repeats this login's nonce was made after it began; an older `iat` is an IdP that is broken or replays. A
+    refreshed token is not held to this: it has no nonce of ours, and some providers answer with the one they made before.
+    """
+    return int(signed.values["iat"]) >= now - _OLDEST - LEEWAY
 
 
 def _begun(signed: SignedClaims, _expected: Expected, now: int) -> bool:
@@ -164,6 +174,7 @@ _RULES: _Rules = (
     ("id_token_azp", _authorized_party),
     ("id_token_expired", _not_expired),
     ("id_token_iat", _issued),
+    ("id_token_iat", _recent),
     ("id_token_nbf", _begun),
     ("id_token_nonce", _nonce),
     ("id_token_subject", _subject),
@@ -172,7 +183,7 @@ _RULES: _Rules = (
     ("id_token_act", _not_impersonated),  # an administrator in somebody's name (RFC 8693 section 4.1)
 )
 _REFRESHED: _Rules = (
-    *(rule for rule in _RULES if rule[1] not in (_nonce, _signed_in)),
+    *(rule for rule in _RULES if rule[1] not in (_nonce, _signed_in, _recent)),
     ("id_token_nonce", _nonce_repeated),
     ("id_token_events", _no_event),
 )

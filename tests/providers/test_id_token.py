@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from providers.base import UpstreamError
 from providers.claims import VerifiedClaims
-from providers.id_token import Expected, auth_time, check, subject
+from providers.id_token import Expected, auth_time, check, check_refreshed, subject
 from providers.jwks import candidates, import_keys
 from providers.signed_token import ALGORITHMS, UnverifiedToken, parse, verify
 from tests.providers import signing
@@ -99,12 +99,14 @@ def is_harmless(name: str, value: Any) -> bool:  # noqa: PLR0911 - a table
             )
         case "exp":
             return whole and value > START - 60
-        case "iat" | "nbf":
+        case "iat":
+            return whole and START - 660 <= value <= START + 60
+        case "nbf":
             return whole and value <= START + 60
         case "auth_time":
             return value is None or (whole and value <= START + 60)
         case "sub":
-            return isinstance(value, str) and 1 <= len(value) <= 255 and value.isprintable()
+            return isinstance(value, str) and 1 <= len(value) <= 255 and value.isprintable() and bool(value.strip())
         case "act":
             return False
     return CLAIMS.get(name) == value or name not in ("iss", "azp", "nonce", "at_hash")
@@ -199,3 +201,25 @@ def test_an_algorithm_only_counts_with_a_key_of_its_kind() -> None:
 def test_a_token_for_another_login_or_client_is_refused(changed: str) -> None:
     """Security rules B5, B11."""
     assert judge(VALID, Expected(**{**dataclasses.asdict(EXPECTED), changed: "another"})) is None
+
+
+@pytest.mark.parametrize("blank", ["", " ", "   ", "\u00a0", "\u3000", "\t", "a\0b", "x" * 256])
+def test_a_blank_subject_is_nobody(blank: str) -> None:
+    """Security rule B5: everybody whose `sub` an IdP lost would be the same person."""
+    assert judge(signed({**CLAIMS, "sub": blank})) is None
+
+
+@pytest.mark.parametrize(
+    ("age", "accepted"), [(START - 1, False), (86_400, False), (661, False), (660, True), (300, True), (-61, False)]
+)
+def test_a_token_was_made_during_this_login(age: int, accepted: bool) -> None:  # noqa: FBT001 - a table
+    """Security rule B5; Core section 3.1.3.7, item 10: ten minutes and a minute of leeway."""
+    assert (judge(signed({**CLAIMS, "iat": START - age})) is not None) == accepted
+
+
+def test_a_refreshed_token_may_be_one_that_was_made_before() -> None:
+    """Core section 12.2; security rule B5: only its `exp` says how long it counts."""
+    parsed = parse(signed({**CLAIMS, "iat": START - 86_400}))
+    found = verify(parsed, candidates(KEYS, parsed))
+    assert found is not None
+    assert subject(check_refreshed(found, EXPECTED, START)) == "u-alice"
