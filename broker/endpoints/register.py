@@ -19,7 +19,6 @@ from broker.oauth import (
     InvalidToken,
     Reason,
     RegistrationOff,
-    TemporarilyUnavailable,
     TooManyRequests,
 )
 from broker.protocol import client_metadata
@@ -98,7 +97,7 @@ class Register:
         if outcome is Registration.RATE_LIMITED:
             raise TooManyRequests(Reason.RATE_LIMITED, retry_after=min(self._limits.window, LONGEST_RETRY))
         if outcome is Registration.FULL:
-            raise TemporarilyUnavailable(Reason.RATE_LIMITED, "registrations in all", retry_after=FULL_RETRY)
+            raise TooManyRequests(Reason.RATE_LIMITED, "registrations in all", retry_after=FULL_RETRY)
 
 
 def _answer(client: Client, secret: str | None) -> dict[str, Any]:

@@ -35,17 +35,23 @@ class StoreMisconfigured(Exception):
     """The database URL or the installation cannot work; the message says what to do."""
 
 
+UNUSED_FOR = 86400  # seconds after which an unused registration may give way to a new one
+
+
 class Registration(StrEnum):
     """What became of a registration."""
 
     SAVED = "saved"
     RATE_LIMITED = "rate_limited"  # this source made too many
-    FULL = "full"  # too many unused registrations in all
+    FULL = "full"  # too many unused registrations in all, each younger than a day
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationLimits:
-    """`rate` registrations in `window` seconds for each source; `unused` clients without a grant in all."""
+    """`rate` registrations in `window` seconds for each source; `unused` clients without a grant in all.
+
+    When there are as many, the oldest that has been unused for a day gives way.
+    """
 
     rate: int
     window: int

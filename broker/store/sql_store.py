@@ -26,7 +26,7 @@ from broker.model import (
 )
 from broker.store import rows, statements, texts, upstream_rows
 from broker.store import upstream_statements as upstream
-from broker.store.base import KeyRing, Observer, Registration, RegistrationLimits, StoredEvent
+from broker.store.base import UNUSED_FOR, KeyRing, Observer, Registration, RegistrationLimits, StoredEvent
 from broker.store.database import Change, Database, Outcome, Sweep, Value, Values
 from broker.store.observed import ObservedDatabase
 from broker.store.upstream_base import LogoutToken
@@ -90,6 +90,7 @@ class SqlStore:
                 "rate": limits.rate,
                 "window_ends_at": now + limits.window,
                 "unused": limits.unused,
+                "idle_since": now - UNUSED_FOR,
                 "now": now,
             },
             events,

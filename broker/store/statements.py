@@ -37,8 +37,20 @@ REGISTER_CLIENT = Change(
                                   then excluded.window_ends_at else registration_source.window_ends_at end
                where registration_source.window_ends_at <= :now or registration_source.made < :rate
                returning made""",
-    admitted="""update counter set value = value + 1
-                where name = 'unused_clients' and value < :unused and :counted.made is not null returning value""",
+    # When full, the oldest goes that nobody used for a day: else one source fills the house for everybody (rule D13).
+    evicted=Maybe(
+        """delete from client where realm_id = 'default' and :counted.made is not null
+           and (select value from counter where name = 'unused_clients') >= :unused and client_id = (
+             select c.client_id from client c
+             where c.realm_id = 'default' and c.used_at is null and c.source = 'registered' and c.created_at <= :idle_since
+             and not exists (
+               select 1 from oauth_grant g where g.client_id = c.client_id and g.revoked_at is null and g.expires_at > :now)
+             order by c.created_at limit 1)
+           returning client_id"""
+    ),
+    admitted="""update counter set value = value + case when :evicted.client_id is null then 1 else 0 end
+                where name = 'unused_clients' and (value < :unused or :evicted.client_id is not null)
+                and :counted.made is not null returning value""",
     saved="""insert into client (realm_id, client_id, source, record, created_at, expires_at)
              select 'default', :client_id, :source, :record, :created_at, :expires_at
              where :admitted.value is not null returning client_id""",

@@ -25,8 +25,11 @@ from tests.broker.store.keeper import (
 async def register(
     store: Store, name: str, *, source: str = "192.0.2.1", limits: RegistrationLimits = GENEROUS, now: int = NOW
 ) -> Registration:
-    client = make_registered(name)
+    client = make_registered(name, created_at=now)
     return await store.register_client(client, source=source, limits=limits, now=now, events=event("client.registered"))
+
+
+DAY = 86400
 
 
 def unused(limit: int) -> RegistrationLimits:
@@ -113,7 +116,7 @@ async def test_any_client_id_can_be_blocked(store: Store):
 async def test_a_registration_is_saved_with_its_event(store: Store):
     """RFC 7591 section 3.2.1; rule D14."""
     assert await register(store, "dcr") is Registration.SAVED
-    assert await store.find_client("dcr") == make_registered("dcr")
+    assert await store.find_client("dcr") == make_registered("dcr", created_at=NOW)
     assert await stored(store) == ["client.registered"]
 
 
@@ -162,6 +165,23 @@ async def test_a_grant_of_another_kind_of_client_makes_no_room(store: Store):
     await give_grant(store, "1", client_id="added")
     await give_grant(store, "2", client_id="https://client.example/metadata")
     assert await register(store, "c2", limits=unused(1)) is Registration.FULL
+
+
+async def test_when_full_the_oldest_unused_for_a_day_gives_way(store: Store):
+    """Rule D13: one source that fills the house locks nobody out, and no client with a live grant goes."""
+    await register(store, "used", limits=unused(3))
+    await give_grant(store, "1", client_id="used")
+    await register(store, "busy", limits=unused(3))
+    for n, at in (("old", NOW + 1), ("young", NOW + DAY)):
+        assert await register(store, n, limits=unused(3), now=at) is Registration.SAVED
+    await give_code(store, "2", client_id="busy", expires_at=NOW + DAY + 60)
+    assert await register(store, "c1", limits=unused(3), now=NOW + DAY) is Registration.FULL
+    assert await register(store, "c1", limits=unused(3), now=NOW + DAY + 1) is Registration.SAVED
+    assert await register(store, "c2", limits=unused(3), now=NOW + DAY + 1) is Registration.FULL
+    there = [client.client_id for client in await store.list_clients()]
+    assert sorted(there) == ["busy", "c1", "used", "young"]
+    assert await register(store, "c2", limits=unused(4), now=NOW + DAY + 1) is Registration.SAVED
+    assert await register(store, "c3", limits=unused(4), now=NOW + DAY + 1) is Registration.FULL
 
 
 async def test_removing_an_unused_client_makes_room(store: Store):
