@@ -123,12 +123,26 @@ def source_of(scope: Scope, trusted: tuple[Network, ...]) -> str:
     peer = (scope.get("client") or ("unknown", 0))[0]
     if not trusted or not _within(peer, trusted):
         return str(peer)
-    hops = [h.strip() for h in _header(scope["headers"], b"x-forwarded-for").split(",") if h.strip()]
+    hops = [_without_port(h.strip()) for h in _header(scope["headers"], b"x-forwarded-for").split(",") if h.strip()]
     for hop in reversed(hops):
         if not _within(hop, trusted):
             return hop if _is_address(hop) else str(peer)
         peer = hop
     return str(peer)
+
+
+def _without_port(hop: str) -> str:
+    """Return the address of `192.0.2.1:443`, `[2001:db8::1]` and `[2001:db8::1]:443`, as some load balancers write; else the text."""
+    if hop.startswith("["):
+        address, closed, rest = hop[1:].partition("]")
+        return address if closed and ":" in address and _is_port(rest) else hop
+    address, _, port = hop.partition(":")
+    return address if "." in address and _is_port(f":{port}") else hop
+
+
+def _is_port(text: str) -> bool:
+    """Whether this is what may follow an address: nothing, or a colon and a port."""
+    return not text or (len(text) <= len(":65535") and text[0] == ":" and text[1:].isascii() and text[1:].isdigit())
 
 
 def host_name(host: str) -> str:
