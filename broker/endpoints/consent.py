@@ -137,7 +137,8 @@ class Consent:
     async def _deny(self, request: Request, answer: Answer) -> Response:
         session = await self._sessions.current(answer.browser.session)
         subject = session.identity.subject if session else None
-        await self._approvals.denied(answer.client, answer.sealed.request, subject=subject)
+        sealed = answer.sealed
+        await self._approvals.denied(sealed.request_id, answer.client, sealed.request, subject=subject)
         words = Words(
             title="You denied access",
             what="The app got nothing from you.",

@@ -32,6 +32,7 @@ from broker.store.base import Store
 from broker.upstream.configured import Upstream
 from providers.base import Fault, UpstreamError, UpstreamRequest
 
+DENIAL = "consent_denied"  # of what the store consumes once
 PURPOSE = "upstream-verifier"
 
 
@@ -209,8 +210,13 @@ class Approvals:
         )
         await self._store.append_events([event])
 
-    async def denied(self, client: Client, request: AuthorizationRequest, *, subject: str | None) -> None:
-        """Record that a person said no."""
+    async def denied(
+        self, request_id: str, client: Client, request: AuthorizationRequest, *, subject: str | None
+    ) -> None:
+        """Record that a person said no: once for each page, since nobody has to be signed in to say it again and again."""
+        now = self._clock.now()
+        if not await self._store.first_use(DENIAL, request_id, expires_at=now + LOGIN_LIFE, now=now):
+            return
         event = self._audit.event(
             Event.CONSENT_DENIED, subject=subject, client_id=client.client_id, resource=request.resource
         )

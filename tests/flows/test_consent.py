@@ -358,6 +358,17 @@ async def test_deny_of_a_known_app_goes_back_to_it(broker: BrokerUnderTest):
     assert broker.idp.requests == []
 
 
+async def test_a_page_is_denied_once_however_often_it_is_sent(broker: BrokerUnderTest):
+    """Rules A9, D13: every answer is the same, and strangers cannot fill the trail from one page."""
+    browser = broker.browser()
+    page = await browser.authorize()
+    answers = [await browser.answer(page, "decision", "deny") for _ in range(5)]
+    assert {query_of(answer)["error"] for answer in answers} == {"access_denied"}
+    assert len(await broker.events("consent.denied")) == 1
+    await browser.answer(await browser.authorize(), "decision", "deny")
+    assert len(await broker.events("consent.denied")) == 2
+
+
 async def test_deny_of_a_stranger_ends_in_a_page_with_a_link(broker: BrokerUnderTest):
     """Security rule C5: a client that named itself gets no automatic redirect."""
     client = await register(broker)
