@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from broker.answers import Answers
 from broker.audit import Audit
@@ -24,6 +24,7 @@ from broker.client_gate import ClientGate
 from broker.clients import ClientResolver
 from broker.clock import Clock, Entropy
 from broker.core import Broker, Core
+from broker.dispatch import Dispatcher
 from broker.edge import Edge
 from broker.endpoints.authorize import Authorize
 from broker.endpoints.backchannel_logout import BackchannelLogout
@@ -62,7 +63,7 @@ from broker.token_issuer import TokenIssuer
 from broker.upstream.configured import Upstream
 from broker.upstream.recheck import Recheck
 from broker.upstream.vault import TokenVault
-from broker.web import error_response
+from broker.web import Document, error_response
 from providers.base import ProviderSettings
 from providers.http import UpstreamHttp
 from providers.registry import build
@@ -278,27 +279,25 @@ def _application(broker: Broker, routes: list[Route], *, bound_to_loopback: bool
         if owner:
             await broker.stop()
 
-    edge = Middleware(
-        Edge,
+    answers = Answers(prefix, pages=core.pages, audit=core.audit)
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.router.redirect_slashes = False
+    handlers = {
+        OAuthError: answers.refused,
+        StoreUnavailable: answers.store_down,
+        HTTPException: answers.no_such_thing,
+    }
+    rest = ExceptionMiddleware(app.router, handlers=handlers)
+    # In place of Starlette's own stack, whose outermost layer would answer errors in its own words.
+    app.middleware_stack = Edge(
+        Guard(Dispatcher(routes, otherwise=rest, answers=answers), core.audit),
         settings=core.settings,
         bound_to_loopback=bound_to_loopback,
         metrics=core.metrics,
         entropy=core.entropy,
-        paths=paths,
+        paths={route.path: route.endpoint if isinstance(route.endpoint, Document) else None for route in routes},
         cors_paths=[p for p in paths if p.removeprefix(prefix).startswith(CORS) or p.startswith("/.well-known/")],
     )
-    answers = Answers(prefix, pages=core.pages, audit=core.audit)
-    app = Starlette(
-        routes=routes,
-        lifespan=lifespan,
-        middleware=[edge, Middleware(Guard, audit=core.audit)],
-        exception_handlers={
-            OAuthError: answers.refused,
-            StoreUnavailable: answers.store_down,
-            HTTPException: answers.no_such_thing,
-        },
-    )
-    app.router.redirect_slashes = False
     app.state.broker = broker
     return app
 
@@ -313,18 +312,11 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; the only broad except of the program."""
-        started = False
-
-        async def observed(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
         try:
-            await self._app(scope, receive, observed)
+            await self._app(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the last resort, and the only one
             frame = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
             self._audit.log("request.failed", "error", kind=type(error).__name__, place=place)
-            if not started:
+            if not scope.get("state", {}).get("answered"):  # the edge takes note of the first message
                 await error_response(ServerError(Reason.OUTAGE))(scope, receive, send)

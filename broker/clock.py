@@ -37,6 +37,24 @@ class Entropy(Protocol):
         ...
 
 
+class Ids:
+    """Random ids that are no secrets, drawn in blocks: one call of the system's random source serves many. Not for threads."""
+
+    def __init__(self, entropy: Entropy, nbytes: int, *, block: int = 64) -> None:
+        """Each id is `nbytes` random bytes, a multiple of three, as base64url; a block is so many ids."""
+        self._entropy = entropy
+        self._nbytes = nbytes
+        self._size = block
+        self._block: list[str] = []
+
+    def next(self) -> str:
+        """Return an id that was never returned before."""
+        if not self._block:
+            text, width = self._entropy.token(self._nbytes * self._size), self._nbytes * 4 // 3
+            self._block = [text[i : i + width] for i in range(0, len(text), width)]
+        return self._block.pop()
+
+
 class SystemClock:
     """The machine's clock plus an offset that the store samples from its database."""
 

@@ -1,6 +1,6 @@
 """What every request passes: its id, its true source, the Host check, odd paths, security headers, CORS, metrics (rules E16, G1 to G4, G8).
 
-One pure ASGI layer, because each layer of the convenient kind costs half a millisecond.
+One pure ASGI layer, because each layer of the convenient kind costs half a millisecond. Documents that are ready bytes are answered here.
 """
 
 from __future__ import annotations
@@ -8,21 +8,24 @@ from __future__ import annotations
 import ipaddress
 import re
 import time
-from collections.abc import Iterable
-from urllib.parse import urlsplit
+from collections.abc import Iterable, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from broker.audit import request_id
-from broker.clock import Entropy
+from broker.clock import Entropy, Ids
 from broker.metrics import Metrics
 from broker.protocol.public_address import is_loopback
 from broker.settings import LOOPBACK_HOSTS, Settings
+from broker.web import Document
 
 # Whole, since a name that is only looked for at the front is found in `127.0.0.1:8080@evil` as well.
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]{2,45})\]|(?P<name>[A-Za-z0-9._-]{1,253}))(?::[0-9]{1,5})?")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Headers = tuple[tuple[bytes, bytes], ...]
+ID_BYTES = 12  # random ones in a request id
+MOST_SORTS = 64  # sorts of answers for which the headers to add are remembered
 
 COMMON = (  # where the answer does not say otherwise itself
     (b"cache-control", b"no-store"),
@@ -54,34 +57,61 @@ class Edge:
         bound_to_loopback: bool,
         metrics: Metrics,
         entropy: Entropy,
-        paths: Iterable[str],
+        paths: Mapping[str, Document | None],
         cors_paths: Iterable[str],
     ) -> None:
-        """Precompute everything that does not depend on the request."""
+        """Precompute everything that does not depend on the request. A path's document, if it has one, is answered here."""
         self._app = app
         self._metrics = metrics
-        self._entropy = entropy
+        self._ids = Ids(entropy, ID_BYTES)
         self._paths = frozenset(paths)
         self._cors_paths = frozenset(cors_paths)
         self._callback = f"{settings.issuer_path}/callback/"
         self._trusted = tuple(ipaddress.ip_network(p, strict=False) for p in settings.trusted_proxies)
-        self._hosts = LOOPBACK_HOSTS | {urlsplit(settings.issuer).hostname or ""} if bound_to_loopback else None
-        self._common = COMMON + ((HSTS,) if settings.secure_cookies else ())
+        self._hosts = Hosts(settings.issuer.partition("://")[2]) if bound_to_loopback else None
+        common = COMMON + ((HSTS,) if settings.secure_cookies else ())
+        self._added = {True: Added(common + CORS), False: Added(common)}
+        self._documents = {
+            path: (document, self._added[path in self._cors_paths].to(document.headers))
+            for path, document in paths.items()
+            if document is not None
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; other scopes pass through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        identifier = self._entropy.token(12)
-        request_id.set(identifier)
-        headers = scope["headers"]
-        scope["state"] = {**scope.get("state", {}), "source": source_of(scope, self._trusted)}
+        began = time.perf_counter()
         path, method = scope["path"], scope["method"]
+        identifier = self._ids.next()
+        known_host = self._hosts is None or self._hosts.hold(scope["headers"])
         odd = b"%" in scope.get("raw_path", b"")  # none of ours has one; routers decode what proxies compare as written
+        if known_host and not odd and method == "GET" and path in self._documents:
+            document, headers = self._documents[path]
+            body = document.body()
+            complete = [*headers, (b"x-request-id", identifier.encode()), (b"content-length", b"%d" % len(body))]
+            self._metrics.request(path, method, 200, time.perf_counter() - began)
+            await send({"type": "http.response.start", "status": 200, "headers": complete})
+            await send({"type": "http.response.body", "body": body})
+            return
+        request_id.set(identifier)
+        state = scope.setdefault("state", {})
+        state["source"] = source_of(scope, self._trusted)
         cors = not odd and path in self._cors_paths
-        answer = self._observed(path, method, identifier, cors, send)
-        if not self._ours(host_name(_header(headers, b"host"))):
+        added = self._added[cors]
+
+        async def answer(message: Message) -> None:
+            """Add headers, and count the answer."""
+            if message["type"] == "http.response.start":
+                state["answered"] = True
+                present = message.get("headers", ())
+                message["headers"] = [*added.to(tuple(present)), (b"x-request-id", identifier.encode())]
+                seconds = time.perf_counter() - began
+                self._metrics.request(self._label(path), _method(method), message["status"], seconds)
+            await send(message)
+
+        if not known_host:
             await _plain(answer, 421, b"This host name is not served here.\n")
         elif odd:
             await _plain(answer, 404, b"There is nothing at this address.\n")
@@ -91,31 +121,50 @@ class Edge:
         else:
             await self._app(scope, receive, answer)
 
-    def _ours(self, name: str) -> bool:
-        """Tell whether a Host name is served here (rule G1). No name server can point a literal loopback address elsewhere."""
-        return self._hosts is None or name in self._hosts or is_loopback(name)
-
-    def _observed(self, path: str, method: str, identifier: str, cors: bool, send: Send) -> Send:  # noqa: FBT001 - internal
-        """Return a `send` that adds headers and counts the answer."""
-        began = time.perf_counter()
-        extra = [(b"x-request-id", identifier.encode()), *self._common, *(CORS if cors else ())]
-
-        async def answer(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                present = message.setdefault("headers", [])
-                names = {name for name, _ in present}
-                message["headers"] = [*present, *(pair for pair in extra if pair[0] not in names)]
-                self._metrics.request(
-                    self._label(path), _method(method), message["status"], time.perf_counter() - began
-                )
-            await send(message)
-
-        return answer
-
     def _label(self, path: str) -> str:
         if path in self._paths:
             return path
         return "/callback" if path.startswith(self._callback) else "other"
+
+
+class Added:
+    """Headers that an answer gets unless it has its own of that name."""
+
+    def __init__(self, headers: Headers) -> None:
+        """Keep them."""
+        self._headers = headers
+        self._missing: dict[
+            tuple[bytes, ...], Headers
+        ] = {}  # by the names an answer has: our endpoints have a dozen sorts
+
+    def to(self, present: Headers) -> Headers:
+        """Return an answer's headers and those that it lacks."""
+        names = tuple([name for name, _ in present])
+        missing = self._missing.get(names)
+        if missing is None:
+            missing = tuple(pair for pair in self._headers if pair[0] not in names)
+            if len(self._missing) < MOST_SORTS:
+                self._missing[names] = missing
+        return present + missing
+
+
+class Hosts:
+    """The names by which a broker on loopback is called (rule G1)."""
+
+    def __init__(self, issuer_host: str) -> None:
+        """Know this machine's names and the issuer's own."""
+        authority = issuer_host.partition("/")[0].lower()
+        self._names = LOOPBACK_HOSTS | {host_name(authority)} - {""}
+        self._as_written = {authority.encode("latin-1")}
+
+    def hold(self, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Tell whether a request's Host header is one of them, with any port."""
+        values = [value for name, value in headers if name == b"host"]
+        if len(values) == 1 and values[0] in self._as_written:
+            return True
+        name = host_name(_header(headers, b"host"))
+        # No name server can point a literal loopback address elsewhere.
+        return name in self._names or is_loopback(name)
 
 
 def source_of(scope: Scope, trusted: tuple[Network, ...]) -> str:

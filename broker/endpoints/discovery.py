@@ -10,16 +10,14 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
 from broker.oauth import OFFLINE_ACCESS
 from broker.settings import Settings
 from broker.signer import ALGORITHMS
+from broker.web import Document
 
 NAMES = ("oauth-authorization-server", "openid-configuration")
-_HEADERS = {"Cache-Control": "public, max-age=300"}
 
 
 @runtime_checkable
@@ -40,24 +38,21 @@ class Discovery:
         for endpoint in endpoints:
             document |= {name: value for name, value in endpoint.metadata().items() if value is not None}
         self._members = document
-        self._document = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+        text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+        self._document = Document(lambda: text, cache_control="public, max-age=300")
 
     def validate(self) -> None:
         """Raise ValueError when the document contradicts RFC 8414 section 2: such a composition must not start (https only)."""
         AuthorizationServerMetadata(self._members).validate()
 
     def routes(self) -> list[Route]:
-        """Return the two well-known places under the issuer: the path-appended forms where the issuer has a path."""
-        return [Route(f"/.well-known/{name}", self.handle, methods=["GET"]) for name in NAMES]
+        """Return the two well-known places (never a redirect) under the issuer: the path-appended forms where the issuer has a path."""
+        return [Route(f"/.well-known/{name}", self._document, methods=["GET"]) for name in NAMES]
 
     def root_routes(self, issuer_path: str) -> list[Route]:
         """Return the places at the origin's root, for an issuer with a path: its path-inserted forms, and without any path."""
         paths = [f"/.well-known/{name}{path}" for name in NAMES for path in (issuer_path, "")] if issuer_path else []
-        return [Route(path, self.handle, methods=["GET"]) for path in paths]
-
-    async def handle(self, _: Request) -> Response:
-        """Answer with the document; never a redirect."""
-        return Response(self._document, headers=_HEADERS, media_type="application/json")
+        return [Route(path, self._document, methods=["GET"]) for path in paths]
 
 
 def _own_members(settings: Settings) -> dict[str, Any]:

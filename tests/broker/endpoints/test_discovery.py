@@ -65,7 +65,7 @@ def test_only_what_is_enabled_is_advertised_and_nothing_is_null(cimd: bool):  # 
         def metadata(self) -> dict[str, str | None]:
             return {"registration_endpoint": None, "service_documentation": "https://docs.example.com"}
 
-    document = json.loads(Discovery(make_settings(cimd=cimd), [Optional()])._document)
+    document = json.loads(Discovery(make_settings(cimd=cimd), [Optional()])._document.body())
     assert ("client_id_metadata_document_supported" in document) is cimd
     assert None not in document.values()
     assert document["service_documentation"] == "https://docs.example.com"

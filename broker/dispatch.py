@@ -1,0 +1,48 @@
+"""From a path of ours straight to its endpoint: one look into a dict, where a router would match a pattern for every route.
+
+Whatever is no exact path and method of ours (paths with parameters, HEAD, what does not exist) is left to Starlette's router. Refusals
+are mapped to the wire in `answers`, as there.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from broker.answers import Answers
+from broker.oauth import OAuthError
+from broker.store.base import StoreUnavailable
+
+
+class Dispatcher:
+    """The routes without parameters; `otherwise` serves the rest."""
+
+    def __init__(self, routes: Iterable[Route], *, otherwise: ASGIApp, answers: Answers) -> None:
+        """Keep the handlers by method and path."""
+        self._handlers = {
+            (method, route.path): route.endpoint
+            for route in routes
+            for method in (route.methods or set()) - {"HEAD"}
+            if "{" not in route.path and inspect.ismethod(route.endpoint)
+        }
+        self._otherwise = otherwise
+        self._answers = answers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        handle = self._handlers.get((scope.get("method", ""), scope.get("path", "")))
+        if handle is None:
+            await self._otherwise(scope, receive, send)
+            return
+        request = Request(scope, receive, send)
+        try:
+            response = await handle(request)
+        except OAuthError as error:
+            response = await self._answers.refused(request, error)
+        except StoreUnavailable as error:
+            response = await self._answers.store_down(request, error)
+        await response(scope, receive, send)
