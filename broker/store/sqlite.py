@@ -176,8 +176,8 @@ def _apply(
                 return Outcome(passed, None), ()
             passed, last = passed + 1, row
         bound.update(zip(step.binds, row or (None,) * len(step.binds), strict=True))
-    if events:
-        connection.executemany(INSERT_EVENT, [rows.event_values(event) for event in events])
+    for event in events:
+        connection.execute(INSERT_EVENT, rows.event_values(event))
     return Outcome(passed, last), events
 
 

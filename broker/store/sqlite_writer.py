@@ -1,6 +1,6 @@
 """The one writer of a SQLite file: commits that wait are grouped, so that one `fsync` serves many (architecture, section 5).
 
-The event loop runs the statements of a group, each unit in a savepoint of its own, and a thread does what waits: the commit with its
+The event loop runs the statements of a group, a unit that fails is undone alone, and a thread does what waits: the commit with its
 `fsync`, another process's write lock, and sweeps. Handing single statements to the thread would cost two changes of
 the interpreter's lock each; this way a group costs two. Futures resolve after the commit, never before.
 """
@@ -220,18 +220,36 @@ class Writer:
 
 
 def _run_units(connection: Connection, group: Sequence[Unit]) -> None:
-    """Run each unit in its savepoint: one that fails by its own fault is undone alone.
+    """Run each unit; one that fails by its own fault is undone alone.
 
-    Raises sqlite3.Error for a fault of the file or the disk: the transaction is not to be trusted then, nor the connection, which may have
-    been opened while the file could only be read.
+    Defects are rare and savepoints are not free, so the group runs in one first, and from its beginning with one for each unit when
+    a unit fails. Raises sqlite3.Error for a fault of the file or the disk: the transaction is not to be trusted then, nor the
+    connection, which may have been opened while the file could only be read.
     """
+    connection.execute("savepoint units")
+    try:
+        for unit in group:
+            unit.result, unit.events = unit.work(connection)
+    except DEFECTS as error:
+        if _is_outage(error):
+            raise
+        connection.execute("rollback to units")
+        _run_apart(connection, group)
+    connection.execute("release units")
+
+
+def _run_apart(connection: Connection, group: Sequence[Unit]) -> None:
     for unit in group:
         connection.execute("savepoint unit")
         try:
             unit.result, unit.events = unit.work(connection)
         except DEFECTS as error:
-            if isinstance(error, sqlite3.Error) and isinstance(unavailable(error), StoreUnavailable):
+            if _is_outage(error):
                 raise
             unit.fault = error
             connection.execute("rollback to unit")
         connection.execute("release unit")
+
+
+def _is_outage(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and isinstance(unavailable(error), StoreUnavailable)
