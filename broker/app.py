@@ -242,7 +242,7 @@ def token_endpoints(core: Core) -> tuple[HasRoutes, ...]:
             settings=settings,
         ),
     )
-    token_issuer = TokenIssuer(issuer, settings.signing_alg, keys=core.keys, clock=clock)
+    token_issuer = TokenIssuer(issuer, settings.signing_alg, keys=core.keys, clock=clock, minted=own.minted)
     return (
         Token(issuer, gate=gate, grants=grants, tokens=token_issuer, clock=clock),
         Introspect(issuer, resources=settings.resources, tokens=own, store=store, clock=clock),

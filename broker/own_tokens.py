@@ -17,6 +17,7 @@ from broker.protocol.access_token import AccessToken
 from broker.store.base import Store
 
 REMEMBERED = 4096  # verified tokens, about 1.5 kB each
+MOST_HEADERS = 64  # there is one for each key and type
 
 
 class OwnTokens:
@@ -30,6 +31,7 @@ class OwnTokens:
         self._keys = keys
         # SHA-256 of a token whose signature held -> its key, type and claims; losing an entry costs one verification.
         self._verified: dict[bytes, tuple[str, str | None, Mapping[str, Any]]] = {}
+        self._headers: dict[str, tuple[str, str]] = {}  # an encoded header of ours -> its key and type
 
     async def refresh_token(self, text: str) -> tuple[Grant, int] | None:
         """Return the grant and the generation of a genuine refresh token; None for anything else. Raises StoreUnavailable."""
@@ -47,11 +49,25 @@ class OwnTokens:
         found = self._verified.get(key)
         if found is None or self._keys.verification_key(found[0]) is None:
             found = await self._verify(text)
-            if len(self._verified) >= self._size:
-                del self._verified[next(iter(self._verified))]
-            self._verified[key] = found
+            self._keep(key, found)
         _, typ, claims = found
         return access_token.check(typ, claims, issuer=self._issuer, now=now)
+
+    def minted(self, text: str, claims: Mapping[str, Any]) -> None:
+        """Remember a token that was signed here a moment ago: whoever is asked about it need not verify our own signature."""
+        header = text.partition(".")[0]
+        known = self._headers.get(header)
+        if known is None:
+            if len(self._headers) >= MOST_HEADERS:
+                self._headers.clear()
+            members = jws.decode_object(jws.decode_base64url(header))
+            known = self._headers[header] = (members["kid"], members["typ"])
+        self._keep(hashlib.sha256(text.encode()).digest(), (*known, claims))
+
+    def _keep(self, key: bytes, verified: tuple[str, str | None, Mapping[str, Any]]) -> None:
+        if len(self._verified) >= self._size:
+            del self._verified[next(iter(self._verified))]
+        self._verified[key] = verified
 
     async def _verify(self, text: str) -> tuple[str, str | None, Mapping[str, Any]]:
         try:

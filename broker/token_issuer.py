@@ -6,8 +6,9 @@ the audit event of the issue is committed. A failure here may cost the client a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from broker.clock import Clock
 from broker.keys import SigningKeys
@@ -16,6 +17,7 @@ from broker.oauth import InvalidGrant, Reason
 from broker.protocol import access_token, refresh_token
 
 TokenResponse = Mapping[str, str | int]
+Minted = Callable[[str, Mapping[str, Any]], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +38,11 @@ class Authorization:
 class TokenIssuer:
     """Turns an authorization into tokens."""
 
-    def __init__(self, issuer: str, signing_alg: str, *, keys: SigningKeys, clock: Clock) -> None:
-        """`signing_alg` is taken for resources that name none of their own."""
+    def __init__(
+        self, issuer: str, signing_alg: str, *, keys: SigningKeys, clock: Clock, minted: Minted | None = None
+    ) -> None:
+        """`signing_alg` is taken for resources that name none of their own; `minted` is told every access token and its claims."""
+        self._minted = minted
         self._issuer = issuer
         self._signing_alg = signing_alg
         self._keys = keys
@@ -56,8 +61,11 @@ class TokenIssuer:
             ttl=authorization.ttl,
         )
         alg = resource.signing_alg or self._signing_alg
+        token = await self._keys.sign(claims, alg=alg, typ=resource.token_typ)
+        if self._minted is not None:
+            self._minted(token, claims)
         response: dict[str, str | int] = {
-            "access_token": await self._keys.sign(claims, alg=alg, typ=resource.token_typ),
+            "access_token": token,
             "token_type": "Bearer",
             "expires_in": authorization.ttl,
             "scope": " ".join(authorization.scopes),
