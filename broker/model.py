@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 REALM = "default"
 
@@ -58,17 +59,22 @@ class Client:
     @property
     def metadata_hash(self) -> str:
         """Hash of everything that consent shows or relies on (security rules A5, D11)."""
-        shown = (
-            self.name,
-            self.source.value,
-            sorted(self.redirect_uris),
-            self.client_uri,
-            self.logo_uri,
-            self.token_endpoint_auth_method,
-            self.jwks,
-            self.jwks_uri,
-        )
-        return hashlib.sha256(repr(shown).encode()).hexdigest()
+        return _metadata_hash(self)
+
+
+@lru_cache(maxsize=64)
+def _metadata_hash(client: Client) -> str:
+    shown = (
+        client.name,
+        client.source.value,
+        sorted(client.redirect_uris),
+        client.client_uri,
+        client.logo_uri,
+        client.token_endpoint_auth_method,
+        client.jwks,
+        client.jwks_uri,
+    )
+    return hashlib.sha256(repr(shown).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

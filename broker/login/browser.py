@@ -46,8 +46,10 @@ class BrowserCookies:
         return value if value is not None and HANDLE.fullmatch(value) else None
 
     def set(self, response: Response, name: str, value: str, *, max_age: int | None = None) -> None:
-        """Set one cookie; `max_age` in seconds, None until the browser closes."""
-        response.set_cookie(name, value, max_age=max_age, path="/", secure=self._secure, httponly=True, samesite="lax")
+        """Set one cookie to a handle of ours; `max_age` in seconds, None until the browser closes."""
+        age = "" if max_age is None else f"; Max-Age={max_age}"
+        cookie = f"{name}={value}; HttpOnly{age}; Path=/; SameSite=lax{'; Secure' if self._secure else ''}"
+        response.raw_headers.append((b"set-cookie", cookie.encode("ascii")))
 
     def clear(self, response: Response, name: str) -> None:
         """Delete one cookie."""

@@ -9,6 +9,8 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.responses import Response
@@ -28,6 +30,9 @@ from broker.upstream.configured import ProviderButton
 
 PURPOSE = "consent-request"
 LIFE = 600  # seconds
+_encode_json = json.JSONEncoder(
+    separators=(",", ":"), ensure_ascii=False
+).encode  # a state of emoji must fit the form (rule C16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,7 @@ class ConsentPage:
         self._settings = settings
         self._resources: dict[str, Resource] = {r.url: r for r in settings.resources}
         self._pages = pages
+        self._action = settings.url("/consent")
         self._sealer = sealer
         self._cookies = cookies
         self._clock = clock
@@ -83,30 +89,10 @@ class ConsentPage:
         csrf_cookie = browser.csrf or self._entropy.token()
         request_id = self._entropy.token()
         sealed = self._seal(request_id, request, client, csrf_cookie, session)
-        resource = self._resources[request.resource]
-        response = self._pages.render(
+        response = self._pages.render_alike(
             "remembered.html" if remembered and session and not step_up else "consent.html",
-            client_name=client.name,
-            quoted_name=display_text.quoted(client.name),
-            client_host=urlsplit(client.client_id).netloc if client.source is ClientSource.METADATA_DOCUMENT else None,
-            preregistered=client.source.preregistered,
-            resource=resource,
-            redirect_host=_redirect_host(request.redirect_uri),
-            loopback=is_loopback(request.redirect_uri) or private_scheme(request.redirect_uri) is not None,
-            scopes=[resource.scopes[s] for s in request.scopes],
-            signed_in=session is not None and step_up is None,
-            stepping_up=step_up is not None,
-            subject_name=(session.identity.name or session.identity.email or session.identity.subject)
-            if session
-            else None,
-            subject_provider=session.identity.provider if session else None,
-            subject_scopes=self._scopes.get(session.identity.provider, ()) if session else (),
-            providers=[p for p in self._providers if step_up is None or p.id == step_up.provider],
-            action=self._settings.url("/consent"),
-            sealed=sealed,
-            csrf=csrf_token(csrf_cookie, request_id),
-            remember=self._settings.remember_consent,
-            note=note,
+            self._shown(request, client, session, note),
+            {"sealed": sealed, "csrf": csrf_token(csrf_cookie, request_id)},
         )
         if browser.csrf is None:
             self._cookies.set(response, self._cookies.csrf, csrf_cookie)
@@ -117,6 +103,36 @@ class ConsentPage:
         resource = self._resources.get(request.resource)
         return resource is not None and resource.scopes.keys() >= set(request.scopes)
 
+    def _shown(
+        self, request: AuthorizationRequest, client: Client, session: Session | None, note: str | None
+    ) -> tuple[tuple[str, Any], ...]:
+        """Return what the page says, which is the same for everybody who is asked the same."""
+        step_up, resource = request.step_up, self._resources[request.resource]
+        identity = session.identity if session else None
+        return (
+            ("client_name", client.name),
+            ("quoted_name", display_text.quoted(client.name)),
+            (
+                "client_host",
+                urlsplit(client.client_id).netloc if client.source is ClientSource.METADATA_DOCUMENT else None,
+            ),
+            ("preregistered", client.source.preregistered),
+            ("resource_name", resource.name),
+            ("resource_url", resource.url),
+            ("redirect_host", _redirect_host(request.redirect_uri)),
+            ("loopback", is_loopback(request.redirect_uri) or private_scheme(request.redirect_uri) is not None),
+            ("scopes", tuple([resource.scopes[s] for s in request.scopes])),
+            ("signed_in", session is not None and step_up is None),
+            ("stepping_up", step_up is not None),
+            ("subject_name", (identity.name or identity.email or identity.subject) if identity else None),
+            ("subject_provider", identity.provider if identity else None),
+            ("subject_scopes", self._scopes.get(identity.provider, ()) if identity else ()),
+            ("providers", tuple([p for p in self._providers if step_up is None or p.id == step_up.provider])),
+            ("action", self._action),
+            ("remember", self._settings.remember_consent),
+            ("note", note),
+        )
+
     def _seal(
         self, request_id: str, request: AuthorizationRequest, client: Client, csrf_cookie: str, session: Session | None
     ) -> str:
@@ -126,7 +142,7 @@ class ConsentPage:
             "metadata": client.metadata_hash,
             "session": session.session_hash.hex() if session else "",
         }
-        text = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+        text = _encode_json(body).encode()
         return self._sealer.seal(PURPOSE, text, context=_context(csrf_cookie), expires_at=self._clock.now() + LIFE)
 
     def open(self, sealed: str | None, browser: Browser) -> SealedRequest:
@@ -151,6 +167,7 @@ def _context(csrf_cookie: str) -> str:
     return hashlib.sha256(csrf_cookie.encode()).hexdigest()
 
 
+@lru_cache(maxsize=256)  # the same few come with every request; at most 2,048 characters each
 def _redirect_host(uri: str) -> str:
     """Return who gets the answer. What a private-use URI has in a host's place names nobody (rule A12)."""
     scheme = private_scheme(uri)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from urllib.parse import unquote_plus
 
 from broker.oauth import InvalidRedirectUri, Reason
@@ -52,20 +53,26 @@ def check(uri: str, schemes: tuple[str, ...]) -> None:
 
     `schemes` are the private-use schemes that the administrator allows. Raises InvalidRedirectUri.
     """
+    refusal = _refusal(uri, schemes)
+    if refusal is not None:
+        raise InvalidRedirectUri(Reason.REDIRECT_URI_REFUSED, refusal)
+
+
+@lru_cache(maxsize=512)  # the same few come with every request; an entry is one long URL at the most
+def _refusal(uri: str, schemes: tuple[str, ...]) -> str | None:
     url = web_url.parse(uri)
     if url is not None:
         if url.scheme == "http" and not _loopback_http(url):
-            raise InvalidRedirectUri(Reason.REDIRECT_URI_REFUSED, "http beyond loopback")
+            return "http beyond loopback"
         query = url.query
     else:
         private = _private_use(uri)
         if private is None:
-            raise InvalidRedirectUri(Reason.REDIRECT_URI_REFUSED, "malformed or forbidden")
+            return "malformed or forbidden"
         if private["scheme"] not in schemes:
-            raise InvalidRedirectUri(Reason.REDIRECT_URI_REFUSED, "scheme not listed")
+            return "scheme not listed"
         query = private["query"]
-    if _answers_itself(query):
-        raise InvalidRedirectUri(Reason.REDIRECT_URI_REFUSED, "carries a response parameter")
+    return "carries a response parameter" if _answers_itself(query) else None
 
 
 def permitted(uris: Iterable[str], schemes: tuple[str, ...]) -> tuple[str, ...]:
