@@ -34,6 +34,8 @@ _SEPARATORS = frozenset({"Zl", "Zp", "Zs"})
 
 def clean(text: str, limit: int = MAX_NAME) -> str:
     """Return the visible characters of a text in one line of at most `limit` characters; empty when nothing is left to read."""
+    if text.isascii() and text.isprintable():  # nothing to compose, and nothing but the blank is invisible
+        return _readable(" ".join(text[: limit * 8].split()), limit)
     shown: list[str] = []
     marks = 0
     for character in unicodedata.normalize("NFC", text[: limit * 8]):
@@ -43,14 +45,17 @@ def clean(text: str, limit: int = MAX_NAME) -> str:
             shown.append(" ")
         elif category not in _INVISIBLE and not _unseen(character) and marks <= MAX_MARKS:
             shown.append(character)
-    line = " ".join("".join(shown).split())
-    line = line if len(line) <= limit else line[: limit - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
-    return line if any(unicodedata.category(character)[0] in "LNS" for character in line) else ""
+    return _readable(" ".join("".join(shown).split()), limit)
 
 
 def quoted(text: str) -> str:
     """Return a name in typographic quotation marks, which it cannot close itself: its own become apostrophes."""
     return f"\u201c{text.translate(_QUOTES)}\u201d"
+
+
+def _readable(line: str, limit: int) -> str:
+    line = line if len(line) <= limit else line[: limit - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+    return line if any(unicodedata.category(character)[0] in "LNS" for character in line) else ""
 
 
 def _unseen(character: str) -> bool:

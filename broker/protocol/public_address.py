@@ -7,6 +7,7 @@ certainty is not public.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 GLOBAL_UNICAST = IPv6Network("2000::/3")  # all that IANA has allocated (RFC 4291 section 2.4)
@@ -38,6 +39,7 @@ def is_loopback(address: str) -> bool:
     return parsed is not None and parsed.is_loopback
 
 
+@lru_cache(maxsize=1024)  # an address is short
 def network_of(address: str) -> str:
     """Return what a limit for one source counts by: the IPv4 address, or the /64 that one IPv6 customer holds (rule D13)."""
     parsed = _parse(address)
