@@ -98,7 +98,7 @@ class Audit:
     ) -> None:
         """`write` takes one line without its newline (default: standard output); `text` writes words instead of JSON."""
         self._clock = clock
-        self._write = write or (lambda line: print(line, file=sys.stdout, flush=True))  # noqa: T201 - the log
+        self._write = _write_out if write is None else _each(write)
         self._level = LEVELS[level]
         self._text = text
         self._listeners: list[Callable[[AuditEvent], None]] = []
@@ -131,9 +131,10 @@ class Audit:
 
     def emit(self, events: Sequence[AuditEvent]) -> None:
         """Log events that are stored; the store calls this after its commit."""
-        for event in events:
-            self._write_line("info", event.name, as_line(event))  # whatever the level: the trail is not chatter
-            for listener in self._listeners:
+        # Whatever the level: the trail is not chatter.
+        self._write([self._as_configured("info", event.name, as_line(event)) for event in events])
+        for listener in self._listeners:
+            for event in events:
                 listener(event)
 
     def log(self, name: str, level: str = "info", **fields: Scalar) -> None:
@@ -146,12 +147,27 @@ class Audit:
                 "request_id": request_id.get() or None,
                 **fields,
             }
-            self._write_line(level, name, json.dumps({k: clean(v) for k, v in body.items() if v is not None}))
+            line = json.dumps({k: clean(v) for k, v in body.items() if v is not None})
+            self._write([self._as_configured(level, name, line)])
 
-    def _write_line(self, level: str, name: str, line: str) -> None:
+    def _as_configured(self, level: str, name: str, line: str) -> str:
         if self._text:
             fields = json.loads(line)
             at = datetime.fromtimestamp(fields.pop("at"), UTC).isoformat()
             pairs = (f"{k}={json.dumps(v)}" for k, v in fields.items() if k not in ("event", "level"))
             line = " ".join([at, level.upper(), name, *pairs])
-        self._write(line)
+        return line
+
+
+def _write_out(lines: Sequence[str]) -> None:
+    """Write lines to standard output at once: events that were committed together cost one call of the system."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def _each(write: Callable[[str], object]) -> Callable[[Sequence[str]], None]:
+    def write_each(lines: Sequence[str]) -> None:
+        for line in lines:
+            write(line)
+
+    return write_each

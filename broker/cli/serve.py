@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import sys
 from collections.abc import Callable, Coroutine
@@ -66,6 +67,8 @@ async def _serve(began: Examined, file: Path, read: Callable[[], Examined]) -> N
     stop = Stop()
     stop.install()
     await broker.start()
+    gc.collect()
+    gc.freeze()  # what lives as long as the process is not looked at again and again
     reload = PolicyReload(read, file, began, policy=broker.core.policy, store=store, audit=audit)
     stop.on_hangup(reload.ask)
     # A limit of its own: probes are answered however many connections the public listener has.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from broker.audit import Audit, Event
-from broker.clock import Entropy
-from broker.grants.base import Found, Lifetimes, TokenRequest, bound_resource, client_scopes, lifetimes
+from broker.clock import Entropy, Ids
+from broker.grants.base import JTI_BYTES, Found, Lifetimes, TokenRequest, bound_resource, client_scopes, lifetimes
 from broker.model import AuditEvent, AuthorizationCode, Grant, Resource, digest
 from broker.oauth import GRANT_AUTHORIZATION_CODE, GRANT_REFRESH_TOKEN, InvalidGrant, Reason
 from broker.policy import AccessRequest, Decision, Policy
@@ -25,7 +25,7 @@ class AuthorizationCodeGrant:
         """Keep the collaborators."""
         self._store = store
         self._policy = policy
-        self._entropy = entropy
+        self._ids = Ids(entropy, JTI_BYTES)
         self._audit = audit
         self._settings = settings
 
@@ -50,7 +50,7 @@ class AuthorizationCodeGrant:
         decision = await self._decide(request, code, grant, target)
         refreshes = GRANT_REFRESH_TOKEN in request.client.grant_types
         life = self._lifetimes(decision, request.now, refreshes=refreshes)
-        jti = self._entropy.token(16)
+        jti = self._ids.next()
         events.append(self._issued(request, grant, decision, jti))
         # Consume before minting: a signing failure may cost the code, never its single use.
         redeemed = await self._store.redeem_code(

@@ -14,6 +14,8 @@ from broker.protocol.resource import choose
 from broker.token_issuer import Authorization
 from broker.web import Params
 
+JTI_BYTES = 18  # random ones in an access token's id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRequest:

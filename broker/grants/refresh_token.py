@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import NoReturn
 
 from broker.audit import Audit, Event, Scalar
-from broker.clock import Entropy
-from broker.grants.base import Found, TokenRequest, bound_resource, client_scopes, lifetimes
+from broker.clock import Entropy, Ids
+from broker.grants.base import JTI_BYTES, Found, TokenRequest, bound_resource, client_scopes, lifetimes
 from broker.model import AuditEvent, Grant, Resource
 from broker.oauth import GRANT_REFRESH_TOKEN, InvalidGrant, Reason, TemporarilyUnavailable
 from broker.own_tokens import OwnTokens
@@ -53,7 +53,7 @@ class RefreshTokenGrant:
         self._store = store
         self._tokens = tokens
         self._policy = policy
-        self._entropy = entropy
+        self._ids = Ids(entropy, JTI_BYTES)
         self._audit = audit
         self._settings = settings
 
@@ -89,11 +89,12 @@ class RefreshTokenGrant:
         granted = client_scopes(request.client, grant.scopes)
         scopes = scope.narrowed(target, granted, request.params.get("scope"))
         vouched = await self._vouched(grant)
-        grant = replace(grant, identity=vouched.identity)
+        if vouched.identity is not grant.identity:
+            grant = replace(grant, identity=vouched.identity)
         decision = await self._decide(request, grant, target, scopes)
         end = grant.idle_expires_at if turn is Turn.REPEAT else grant.expires_at
         life = lifetimes(decision, now=request.now, expires_at=end)
-        jti = self._entropy.token(16)
+        jti = self._ids.next()
         event = self._event(
             Event.TOKEN_REFRESH_REPEATED if turn is Turn.REPEAT else Event.TOKEN_REFRESHED,
             grant,

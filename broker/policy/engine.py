@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from broker.model import Identity, Resource, StepUp
+from broker.model import Identity, Requirement, Resource, StepUp
 from broker.policy import requirement, sign_in, step_up
 from broker.policy.attributes import facts_of
 from broker.policy.decision import NO_MATCH, REQUIRED, SIGN_IN, AccessRequest, Decision, refusal
 from broker.policy.explain import Explanation, explain
-from broker.policy.ruleset import Outcome, RuleSet, compile_rules, evaluate
+from broker.policy.ruleset import NO_RULES, Outcome, RuleSet, compile_rules, evaluate
 from broker.settings import PolicyRule, ProviderConfig, Settings
+
+NOTHING = Requirement()
 
 
 class Policy:
@@ -55,6 +57,10 @@ class Policy:
         refused = sign_in.barred(request.identity, config)
         if refused is not None or config is None:
             return refusal(SIGN_IN, refused or "")
+        if not rules.matchers and request.resource.require == NOTHING:
+            whole = self._everything(request)
+            if whole.scopes:
+                return whole
         facts = facts_of(request.identity, request.client, request.resource, config, now=request.now)
         outcome = evaluate(rules, facts, request.resource)
         scopes = step_up.permitted(request, facts, outcome)
@@ -71,6 +77,17 @@ class Policy:
             rule=outcome.names,
             reason="permitted",
             step_up=better,
+        )
+
+    def _everything(self, request: AccessRequest) -> Decision:
+        """Return what the general way comes to without a rule and without a demand of the resource, where nothing counts of a person."""
+        return Decision(
+            allowed=True,
+            scopes=tuple([scope for scope in request.scopes if scope in request.resource.scopes]),
+            access_token_ttl=request.resource.access_token_ttl or self._access_token_ttl,
+            refresh_token_ttl=self._refresh_token_ttl,
+            rule=NO_RULES,
+            reason="permitted",
         )
 
 

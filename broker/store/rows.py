@@ -18,6 +18,8 @@ from broker.store import texts
 from broker.store.base import StoredEvent
 from broker.store.database import Row, Value
 
+_encode_json = json.JSONEncoder(separators=(",", ":")).encode
+
 
 def _scopes(text: str) -> tuple[str, ...]:
     return tuple(text.split())
@@ -214,7 +216,7 @@ def event_values(event: AuditEvent) -> tuple[Value, ...]:
         event.client_id,
         event.resource,
         event.grant_id,
-        json.dumps(dict(event.fields), separators=(",", ":")),
+        _encode_json(dict(event.fields)),
     )
 
 

@@ -13,10 +13,13 @@ from typing import Any
 
 from broker.model import AuthorizationRequest, Client, ClientSource, Identity, SigningKey, StepUp
 
+_encode_json = json.JSONEncoder(separators=(",", ":")).encode
+_encode_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
 
 def _dump(members: Mapping[str, Any], *, ascii_only: bool = True) -> str:
     said = {k: v for k, v in members.items() if v is not None and v is not False}
-    return json.dumps(said, separators=(",", ":"), ensure_ascii=ascii_only)
+    return (_encode_json if ascii_only else _encode_text)(said)
 
 
 def _tuple(members: Sequence[str] | None) -> tuple[str, ...] | None:
@@ -96,6 +99,7 @@ def identity_text(identity: Identity) -> str:
     )
 
 
+@lru_cache(maxsize=2048)  # a person refreshes again and again with the same description, which nobody changes
 def identity_of(text: str, subject: str) -> Identity:
     """Return the identity of a JSON text."""
     members = json.loads(text)

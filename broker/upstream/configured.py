@@ -27,7 +27,10 @@ class Upstream:
 
     def config(self, provider: str) -> ProviderConfig | None:
         """Return a provider's settings, None where it is not configured any more."""
-        return next((p for p in self.settings.providers if p.id == provider), None)
+        for one in self.settings.providers:  # a handful; a generator would cost more than the look
+            if one.id == provider:
+                return one
+        return None
 
     def callback(self, provider: str) -> str:
         """Return the redirect URI registered at that provider: one path each (rule B1)."""
