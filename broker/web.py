@@ -90,25 +90,52 @@ def _unescaped(text: str) -> str:
     return text
 
 
-async def read_body(request: Request, *, limit: int = MAX_BODY) -> bytes:
+async def read_body(request: Request, *, limit: int = MAX_BODY, within: float = BODY_TIME) -> bytes:
     """Return the body, refusing more than `limit` bytes before they are buffered, and slow ones (rules G5, G14)."""
     declared = request.headers.get("content-length", "0")
     if not declared.isascii() or not declared.isdigit() or int(declared[:12]) > limit:
         raise InvalidRequest(Reason.BODY_TOO_LARGE)
+    deadline = _Deadline(within)
     body, more = b"", True
     try:
-        async with asyncio.timeout(BODY_TIME):
-            while more:
-                message = await request.receive()
-                if message["type"] != "http.request":
-                    raise InvalidRequest(Reason.BODY_MALFORMED, "did not arrive")
-                body += message.get("body", b"")
-                more = message.get("more_body", False)
-                if len(body) > limit:
-                    raise InvalidRequest(Reason.BODY_TOO_LARGE)
-    except TimeoutError:
-        raise InvalidRequest(Reason.BODY_MALFORMED, "did not arrive") from None
+        while more:
+            message = await request.receive()
+            if message["type"] != "http.request":
+                raise InvalidRequest(Reason.BODY_MALFORMED, "did not arrive")
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > limit:
+                raise InvalidRequest(Reason.BODY_TOO_LARGE)
+    except asyncio.CancelledError:
+        if deadline.passed():
+            raise InvalidRequest(Reason.BODY_MALFORMED, "did not arrive") from None
+        raise
+    finally:
+        deadline.lift()
     return body
+
+
+class _Deadline:
+    """Cancels the running task after a time, as `asyncio.timeout` does at four times the price: every request with a body has one."""
+
+    __slots__ = ("_expired", "_task", "_timer")
+
+    def __init__(self, seconds: float) -> None:
+        self._task = asyncio.current_task()
+        self._expired = False
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._expire)
+
+    def _expire(self) -> None:
+        if self._task is not None:
+            self._expired = True
+            self._task.cancel()
+
+    def passed(self) -> bool:
+        """Tell, of a cancellation, whether it was this one's and nobody else's; it is taken back then."""
+        return self._expired and self._task is not None and self._task.uncancel() == 0
+
+    def lift(self) -> None:
+        self._timer.cancel()
 
 
 async def read_form(request: Request, *, limit: int = MAX_BODY) -> Params:

@@ -60,10 +60,12 @@ def check(typ: object, body: Mapping[str, Any], *, issuer: str, now: int) -> Acc
     """
     if not isinstance(typ, str) or typ not in TYPES:
         raise InvalidToken(Reason.TOKEN_KIND)
-    if any(not isinstance(body.get(name), str) for name in _TEXTS):
-        raise InvalidToken(Reason.TOKEN_KIND)
-    if any(type(body.get(name)) is not int for name in _TIMES):
-        raise InvalidToken(Reason.TOKEN_KIND)
+    for name in _TEXTS:
+        if not isinstance(body.get(name), str):
+            raise InvalidToken(Reason.TOKEN_KIND)
+    for name in _TIMES:
+        if type(body.get(name)) is not int:
+            raise InvalidToken(Reason.TOKEN_KIND)
     if body["iss"] != issuer:
         raise InvalidToken(Reason.TOKEN_ISSUER)
     if "cnf" in body:
