@@ -26,6 +26,7 @@ from broker.config.faults import Fault
 from broker.seal import Sealer, WrongMasterKey, load_or_create_master_key
 from broker.settings import Settings
 from broker.store.base import SchemaOutdated, Store, StoreLocked, StoreMisconfigured, StoreUnavailable
+from broker.store.sqlite_file import require_one_name
 from broker.store.url import SqliteUrl, parse
 from providers.base import ProviderSettingsError, ProviderType
 
@@ -188,11 +189,12 @@ class Desk:
 def with_master_key(settings: Settings) -> Settings:
     """Return the settings with a master key: where none is set (loopback, SQLite), the one beside the database, made once.
 
-    Raises WrongMasterKey when that file holds none or cannot be used.
+    Raises WrongMasterKey when that file holds none or cannot be used, StoreMisconfigured for a database with two names.
     """
     place = parse(settings.database_url.reveal())
     if settings.master_keys or not isinstance(place, SqliteUrl):
         return settings
+    require_one_name(place.path)
     path = Path(f"{place.path}.key")
     if not path.exists():
         typer.echo(f"Making a master key for this machine: {path}", err=True)

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from broker.store.base import StoreUnavailable
 from broker.store.driver import postgres_connect
 from broker.store.schema import EMPTY, outdated
-from broker.store.sqlite_file import make_private
+from broker.store.sqlite_file import make_private, require_one_name
 from broker.store.url import SqliteUrl, parse
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -87,6 +87,7 @@ def _connect(url: str) -> Iterator[Connection]:
 def _engine(url: str) -> Engine:
     place = parse(url)
     if isinstance(place, SqliteUrl):
+        require_one_name(place.path)
         connect = partial(sqlite3.connect, place.path, timeout=WAIT, isolation_level=None)
         return create_engine("sqlite://", creator=connect, poolclass=NullPool)
     return create_engine("postgresql+psycopg://", creator=postgres_connect(place.conninfo), poolclass=NullPool)

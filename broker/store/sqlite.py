@@ -26,6 +26,7 @@ from broker.store.sqlite_file import (
     connect_reader,
     connect_writer,
     make_private,
+    require_one_name,
     require_sqlite,
     schema_version,
     unavailable,
@@ -60,6 +61,7 @@ class SqliteDatabase:
     async def open(self) -> None:
         """Lock the file where this process serves, migrate it where it is behind, connect."""
         require_sqlite()
+        require_one_name(self._path)
         with ExitStack() as undo:
             if self._lock is not None:
                 self._lock.take()

@@ -43,6 +43,16 @@ def make_private(path: Path) -> None:
         os.close(descriptor)
 
 
+def require_one_name(path: Path) -> None:
+    """Raise StoreMisconfigured for a file with hard links: lock and write-ahead log go by the name, and would be apart for each."""
+    with suppress(OSError):  # not there yet, or not for us to see: opening it will say so
+        if path.is_file() and path.stat().st_nlink > 1:
+            raise StoreMisconfigured(
+                f"the database {path} has a second name (a hard link), by which another process could change it unnoticed:"
+                f" remove the other name; find it with: find / -xdev -samefile {path}"
+            )
+
+
 def _take(path: Path) -> None:
     with suppress(FileNotFoundError, PermissionError):  # another owner's file: not ours to change
         if path.stat().st_mode & 0o077:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ POSTGRES = ("postgresql://", "postgres://")
 
 @dataclass(frozen=True, slots=True)
 class SqliteUrl:
-    """A SQLite file."""
+    """A SQLite file, by the one name it has after every symbolic link: lock, key file and write-ahead log stand beside it."""
 
     path: Path
 
@@ -38,4 +39,4 @@ def parse(url: str) -> SqliteUrl | PostgresUrl:
         raise StoreMisconfigured(
             "the SQLite URL must name a plain file: it is opened more than once and takes no options"
         )
-    return SqliteUrl(Path(path))
+    return SqliteUrl(Path(os.path.realpath(path)))

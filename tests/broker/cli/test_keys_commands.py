@@ -56,7 +56,7 @@ def test_the_master_key_of_this_machine_is_made_once_and_said_so(terminal: Termi
     first = terminal.run("keys", "rotate")
     second = terminal.run("keys", "rotate")
 
-    assert "Making a master key for this machine: broker.db.key" in first.stderr
+    assert f"Making a master key for this machine: {terminal.directory}/broker.db.key" in first.stderr
     assert second.stderr == ""
     assert Path("broker.db.key").stat().st_mode & 0o777 == 0o600
 
@@ -112,3 +112,21 @@ def test_reseal_without_the_old_master_key_changes_nothing(terminal: Terminal) -
     assert "BROKER_MASTER_KEY" in terminal.refused("keys", "reseal")
     terminal.env["BROKER_MASTER_KEY"] = OLD
     assert terminal.ok("keys", "rotate")
+
+
+def test_the_master_key_stands_beside_the_file_itself_and_never_beside_a_link(terminal: Terminal) -> None:
+    """One file, one key: by any other name the same key is found, and a second name is refused before a key is made."""
+    home, elsewhere = terminal.directory / "home", terminal.directory / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    terminal.env["BROKER_DATABASE_URL"] = f"sqlite:///{home}/broker.db"
+    terminal.ok("keys", "rotate")
+    (elsewhere / "link.db").symlink_to(home / "broker.db")
+    terminal.env["BROKER_DATABASE_URL"] = f"sqlite:///{elsewhere}/link.db"
+    terminal.ok("keys", "rotate")
+    (elsewhere / "hard.db").hardlink_to(home / "broker.db")
+    terminal.env["BROKER_DATABASE_URL"] = f"sqlite:///{elsewhere}/hard.db"
+
+    assert "hard link" in terminal.refused("keys", "rotate")
+    assert (home / "broker.db.key").exists()
+    assert {path.name for path in elsewhere.iterdir()} == {"link.db", "hard.db"}

@@ -21,7 +21,7 @@ def opened(url: str) -> Store:
 
 def test_three_slashes_are_relative_and_four_absolute():
     """Architecture section 7: `sqlite:///path`."""
-    assert parse("sqlite:///broker.db") == SqliteUrl(Path("broker.db"))
+    assert parse("sqlite:///broker.db") == SqliteUrl(Path.cwd() / "broker.db")
     assert parse("sqlite:////var/lib/broker.db") == SqliteUrl(Path("/var/lib/broker.db"))
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from broker.store.base import StoreLocked, StoreMisconfigured, StoreUnavailable
+from broker.store.migrate import pending
 from broker.store.sqlite_file import connect_writer, make_private, require_sqlite, unavailable
 from tests.broker.records import NOW
 from tests.broker.store.keeper import Keeper, event, give_grant, race, stored
@@ -104,6 +105,37 @@ async def test_a_file_that_others_could_read_is_taken_from_them(files: Keeper, p
     assert mode(path) == 0o644
     await files.open()
     assert mode(path) == 0o600
+
+
+async def test_a_symbolic_link_to_the_file_is_the_file(files: Keeper, path: Path, tmp_path: Path):
+    """A second process on the same file is refused by whatever name; nothing is left beside the link (contract, section 8)."""
+    link = tmp_path / "elsewhere" / "link.db"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    await files.open(serving=True)
+    second = Keeper(f"sqlite:///{link}")
+    with pytest.raises(StoreLocked, match=str(path)):
+        await second.open(serving=True)
+    await second.close()
+    assert list(link.parent.iterdir()) == [link]
+
+
+@pytest.mark.parametrize("serving", [True, False])
+async def test_a_file_with_a_second_name_is_refused_with_the_command_that_finds_it(
+    files: Keeper, path: Path, tmp_path: Path, *, serving: bool
+):
+    """A hard link gets past a lock that goes by the name, and would have a write-ahead log of its own."""
+    await files.open()
+    other = tmp_path / "elsewhere" / "hard.db"
+    other.parent.mkdir()
+    other.hardlink_to(path)
+    second = Keeper(f"sqlite:///{other}")
+    with pytest.raises(StoreMisconfigured, match=f"find / -xdev -samefile {other}"):
+        await second.open(serving=serving)
+    await second.close()
+    with pytest.raises(StoreMisconfigured, match="hard link"):
+        pending(f"sqlite:///{other}")
+    assert list(other.parent.iterdir()) == [other]
 
 
 def test_a_folder_in_place_of_the_file_keeps_its_mode(path: Path):
