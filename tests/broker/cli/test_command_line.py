@@ -42,6 +42,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
         ("policy", "explain"),
         *(("users", sub) for sub in ("list", "revoke")),
         ("audit", "tail"),
+        *(("users", sub) for sub in ("list", "revoke")),
     }
 
 
@@ -76,6 +77,7 @@ def test_settings_that_cannot_be_used_end_every_command_with_status_2_and_every_
     terminal.env |= {"BROKER_ISSUER": "https://auth.example.com/", "BROKER_DCR": "maybe"}
     arguments = {"show": ["x"], "remove": ["x"], "block": ["x"], "unblock": ["x"]} if words[0] == "clients" else {}
     arguments["explain"] = ["--user", "x", "--client", "x", "--resource", "x"]
+    arguments["revoke"] = ["x"]
     arguments["add"] = ["--name", "x", "--redirect-uri", "https://x.example/cb"]
 
     told = terminal.refused(*words, *arguments.get(words[-1], []), status=2)
