@@ -118,10 +118,11 @@ class Oracle:
     registered: set[str] = field(default_factory=set)
     outage: bool = False
     secrets: set[str] = field(default_factory=set)
+    issuer: str = ISSUER
     log: list[str] = field(default_factory=list)
 
     async def look(self, response: httpx2.Response) -> None:
-        if not str(response.request.url).startswith(ISSUER):
+        if not str(response.request.url).startswith((ISSUER, self.issuer)):
             return
         path = response.request.url.path
         status = response.status_code
@@ -130,7 +131,7 @@ class Oracle:
             assert "no-store" in response.headers.get("cache-control", ""), path
         location = response.headers.get("location")
         if location is not None:
-            assert location.startswith((IDP, ISSUER, *self.registered)), f"redirect to a stranger: {location}"
+            assert location.startswith((IDP, self.issuer, *self.registered)), f"redirect to a stranger: {location}"
             self._keep(parse_qs(urlsplit(location).query), "code", "state")
         for cookie in response.headers.get_list("set-cookie"):
             self.secrets.add(cookie.partition("=")[2].partition(";")[0].strip('"'))
@@ -206,7 +207,7 @@ class BrokerUnderTest:
         idp = httpx2.ASGITransport(self.idp.app)
         client = httpx2.AsyncClient(
             base_url=ISSUER,
-            mounts={ISSUER: broker, IDP: idp},
+            mounts={ISSUER: broker, self.settings.issuer.removesuffix(self.settings.issuer_path): broker, IDP: idp},
             event_hooks={"response": [self.oracle.look]},
             trust_env=False,
         )
@@ -291,6 +292,7 @@ async def running(
     }
     settings = Settings(**given)
     oracle = Oracle()
+    oracle.issuer = settings.issuer
     oracle.registered = {uri for c in settings.clients for uri in c.redirect_uris} | {"http://127.0.0.1"}
     audit = Audit(clock, write=oracle.log.append, level="debug")
     url = database or fresh_sqlite(directory)

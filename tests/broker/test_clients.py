@@ -270,7 +270,7 @@ async def kids(house: House, client: Client, *, renew: bool = False) -> list[str
 
 
 async def test_a_confidential_client_keeps_its_kind_and_takes_its_document_s_keys(house: House) -> None:
-    """Rules E12 (never a weaker kind) and D11; architecture, registration."""
+    """Security rules E12, D11: never a weaker kind; architecture, registration."""
     house.web.pages[URL] = BY_VALUE
     snapshot = await house.resolve(URL)
     house.clock.advance(300)

@@ -29,6 +29,12 @@ class ClientSite:
     ca_file: Path
     document: dict[str, Any] = field(default_factory=dict)
     fetches: int = 0
+    others: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def another(self, path: str, **metadata: Any) -> str:
+        """Publish a second document and return its address."""
+        self.others[path] = {**metadata, "client_id": self.origin + path}
+        return self.origin + path
 
     @property
     def client_id(self) -> str:
@@ -77,8 +83,9 @@ def running_client_site(folder: Path, **metadata: Any) -> Iterator[ClientSite]:
         def do_GET(self) -> None:
             found = self.path == PATH
             site.fetches += found
-            body = json.dumps(site.document).encode() if found else b""
-            self.send_response(200 if found else 404)
+            document = site.document if found else site.others.get(self.path)
+            body = json.dumps(document).encode() if document else b""
+            self.send_response(200 if document else 404)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
