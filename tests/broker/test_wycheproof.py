@@ -5,13 +5,16 @@ Every vector goes through the very functions that the verifier uses. The rules a
 - `valid` must be accepted when its key and algorithm are among ours (RS256, ES256; the suite has no EdDSA), so that the
   refusals above are not those of a verifier that refuses everything. Valid HMAC, RSA-PSS, RS384, RS512 and P-521 vectors must be
   refused: those algorithms are not ours, and a symmetric key is nobody's public key.
+- Where there are no vectors the tests skip, but never in continuous integration, which has shared/ beside its clone.
 - The suite marks nothing `acceptable`; a new edition that does is told to the reader, not guessed at.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +26,36 @@ from broker.protocol.jws import JwsRefused, import_keys, parse, verify
 VECTORS = Path(__file__).parents[3] / "shared" / "vectors"
 OURS = {"RS256", "ES256"}
 
-pytestmark = pytest.mark.skipif(not VECTORS.is_dir(), reason="the Wycheproof vectors (../shared/vectors) are not here")
+
+def missing(vectors: Path, environ: Mapping[str, str]) -> bool:
+    """Whether the tests may skip for want of the vectors: fails where they may not."""
+    if vectors.is_dir():
+        return False
+    if environ.get("CI"):
+        pytest.fail(
+            f"{vectors} is not here, and in CI nothing is skipped: put a copy of shared/ beside the clone",
+            pytrace=False,
+        )
+    return True
+
+
+@pytest.fixture(autouse=True)
+def suite() -> None:
+    if missing(VECTORS, os.environ):
+        pytest.skip("the Wycheproof vectors (../shared/vectors) are not here")
+
+
+def test_without_the_vectors_ci_fails_and_only_others_skip(tmp_path: Path) -> None:
+    """A proof that does not run proves nothing: CI says what is missing."""
+    assert missing(tmp_path / "vectors", {"CI": ""})
+    assert not missing(tmp_path, {"CI": "true"})
+    with pytest.raises(pytest.fail.Exception, match="put a copy of shared/ beside the clone"):
+        missing(tmp_path / "vectors", {"CI": "true"})
 
 
 def groups(name: str) -> list[dict[str, Any]]:
     path = VECTORS / f"wycheproof_json_web_{name}.json"
-    if not path.is_file():  # collected without the folder; the mark above skips by name
+    if not path.is_file():  # collected without the folder; `suite` decides
         return []
     loaded: list[dict[str, Any]] = json.loads(path.read_text())["testGroups"]
     return loaded
