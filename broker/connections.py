@@ -13,6 +13,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from broker.wire import Refused
+
 MOST = 4096  # connections, where the system permits as many open files
 FEWEST = 64
 RESERVED = 256  # open files that are not the public listener's: database, providers, probes
@@ -48,9 +50,12 @@ class Limits:
 class LimitedProtocol(HttpToolsProtocol):
     """uvicorn's protocol within limits. `waiting` holds a listener's connections without a request, the longest waiting first."""
 
-    def __init__(self, *, limits: Limits, waiting: dict[LimitedProtocol, None], **uvicorns: Any) -> None:
-        """Begin with no head and no request."""
+    def __init__(
+        self, *, limits: Limits, waiting: dict[LimitedProtocol, None], refused: Refused | None = None, **uvicorns: Any
+    ) -> None:
+        """Begin with no head and no request; `refused` answers what is no HTTP (None: uvicorn does)."""
         super().__init__(**uvicorns)
+        self._refused = refused
         self._limits = limits
         self._waiting = waiting
         self._deadline: asyncio.TimerHandle | None = None
@@ -142,6 +147,9 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif self._too_large:
             self._answer(_TOO_LARGE)
+        elif self._refused is not None:
+            self.transport.write(self._refused.answer())
+            self.transport.close()
         else:
             super().send_400_response(msg)
 

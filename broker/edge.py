@@ -46,6 +46,11 @@ PREFLIGHT = (
 )
 
 
+def common_headers(settings: Settings) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers of every answer that does not set them itself (rule G8)."""
+    return COMMON + ((HSTS,) if settings.secure_cookies else ())
+
+
 class Edge:
     """Wraps the application; `paths` are the known paths for metrics, `cors_paths` those that any origin may call."""
 
@@ -69,7 +74,7 @@ class Edge:
         self._callback = f"{settings.issuer_path}/callback/"
         self._trusted = tuple(ipaddress.ip_network(p, strict=False) for p in settings.trusted_proxies)
         self._hosts = Hosts(settings.issuer.partition("://")[2]) if bound_to_loopback else None
-        common = COMMON + ((HSTS,) if settings.secure_cookies else ())
+        common = common_headers(settings)
         self._added = {True: Added(common + CORS), False: Added(common)}
         self._documents = {
             path: (document, self._added[path in self._cors_paths].to(document.headers))

@@ -1,5 +1,6 @@
 """The process that serves: two listeners, one event loop, and a stop that loses nobody's request (security rules G12, G14).
 
+What is no HTTP gets our own answer (`wire`), and no protocol but HTTP is spoken.
 SIGTERM: readiness drops, requests are still answered for the drain time, then the listeners close and in-flight requests finish.
 """
 
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp
 
 from broker.connections import LimitedProtocol, Limits
 from broker.settings import Address
+from broker.wire import Refused
 
 BACKLOG = 2048  # connections that wait to be accepted
 FINISH = 15  # seconds that in-flight requests get after the listeners closed
@@ -26,13 +28,16 @@ FINISH = 15  # seconds that in-flight requests get after the listeners closed
 class Listener(uvicorn.Server):
     """A uvicorn server whose signals belong to the process, not to it."""
 
-    def __init__(self, app: ASGIApp, sock: socket.socket, limits: Limits | None = None) -> None:
-        """Configure for an application whose life is managed outside."""
-        protocol = functools.partial(LimitedProtocol, limits=limits or Limits(), waiting={})
+    def __init__(
+        self, app: ASGIApp, sock: socket.socket, *, limits: Limits | None = None, refused: Refused | None = None
+    ) -> None:
+        """Configure for an application whose life is managed outside; `refused` answers what is no HTTP (default: uvicorn does)."""
+        protocol = functools.partial(LimitedProtocol, limits=limits or Limits(), waiting={}, refused=refused)
         super().__init__(
             uvicorn.Config(
                 app,
                 http=cast("type[asyncio.Protocol]", protocol),  # whatever makes one does
+                ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,

@@ -17,12 +17,14 @@ from broker.clock import SystemClock, SystemEntropy
 from broker.config import Examined
 from broker.connections import FEWEST, Limits
 from broker.core import Broker
+from broker.edge import common_headers
 from broker.keys import WrongMasterKey
 from broker.reload import PolicyReload
 from broker.server import Listener, Stop, bind
 from broker.settings import Address
 from broker.store.base import SchemaOutdated, StoreLocked, StoreMisconfigured, StoreUnavailable
 from broker.store.open import open_store
+from broker.wire import Refused, ServerLog
 from providers.http import open_http
 
 REFUSED = 1
@@ -71,8 +73,14 @@ async def _serve(began: Examined, file: Path, read: Callable[[], Examined]) -> N
     gc.freeze()  # what lives as long as the process is not looked at again and again
     reload = PolicyReload(read, file, began, policy=broker.core.policy, store=store, audit=audit)
     stop.on_hangup(reload.ask)
+    refused = Refused(audit, clock=clock, entropy=entropy, headers=common_headers(settings))
+    ServerLog(audit).install()
     # A limit of its own: probes are answered however many connections the public listener has.
-    listeners = [Listener(app, public), Listener(create_admin_app(broker), admin, Limits(connections=FEWEST))]
+    probes = Limits(connections=FEWEST)
+    listeners = [
+        Listener(app, public, refused=refused),
+        Listener(create_admin_app(broker), admin, limits=probes, refused=refused),
+    ]
     for provider in settings.providers:
         audit.log("provider.enabled", provider=provider.id, type=provider.adapter.type, by=provider.enabled_by)
     for warning in settings.warnings:

@@ -46,7 +46,7 @@ async def listening(limits: Limits) -> AsyncIterator[tuple[App, int]]:
     app = App()
     sock = bind(Address("127.0.0.1", 0))
     port = sock.getsockname()[1]
-    listener = Listener(app, sock, limits)
+    listener = Listener(app, sock, limits=limits)
     running = asyncio.create_task(listener.run_until_stopped())
     await until(lambda: listener.started)
     try:

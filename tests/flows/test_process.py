@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -197,3 +198,31 @@ def test_metrics_are_on_the_admin_listener_only(serving: Serving):
     """Security rule G12."""
     assert httpx2.get(serving.admin + "/metrics", trust_env=False).status_code == 200
     assert httpx2.get(serving.url + "/metrics", trust_env=False).status_code == 404
+
+
+def raw(port: str, sent: bytes) -> bytes:
+    """Send bytes and return everything that comes back."""
+    with socket.create_connection(("127.0.0.1", int(port)), timeout=10) as wire:
+        wire.sendall(sent)
+        return b"".join(iter(lambda: wire.recv(65536), b""))
+
+
+def test_what_is_no_http_is_answered_as_ours_and_the_log_stays_lines_of_json(serving: Serving):
+    """Security rules G7, G8: no bare line of the server's, nothing of what was sent, headers and id as everywhere."""
+    for origin in (serving.url, serving.admin):
+        head = raw(origin.rpartition(":")[2], b"EVIL BYTES\r\n\r\n").lower()
+        assert head.startswith(b"http/1.1 400 ")
+        for header in (
+            b"x-request-id: ",
+            b"x-content-type-options: nosniff",
+            b"cache-control: no-store",
+            b"content-security-policy: ",
+        ):
+            assert header in head
+    upgrade = b"connection: upgrade, close\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+    request = b"GET /livez HTTP/1.1\r\nhost: 127.0.0.1\r\n" + upgrade + b"\r\n"
+    assert raw(serving.url.rpartition(":")[2], request).startswith(b"HTTP/1.1 200 ")
+    lines = serving.written().splitlines()
+    named = [json.loads(line)["event"] for line in lines if not line.startswith("Making a master key")]
+    assert "http.refused" in named
+    assert "EVIL" not in serving.written()
