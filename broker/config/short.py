@@ -35,6 +35,11 @@ def short_forms(
     return found
 
 
+def switched_off(provider_aliases: object) -> bool:
+    """Tell whether a setting `provider_aliases`, as somebody wrote it, says that there are no short forms."""
+    return provider_aliases is not None and str(provider_aliases).strip().lower() == "false"
+
+
 def short_names(types: Mapping[str, ProviderType]) -> list[str]:
     """Return every variable that these types' short forms read."""
     return [name for kind in types.values() for name in (*_names(kind), *_others(kind))]

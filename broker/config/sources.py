@@ -14,7 +14,7 @@ from typing import Any
 
 from broker.config.faults import Faults, Wrong, nearest
 from broker.config.kinds import read_json
-from broker.config.short import short_forms, short_names
+from broker.config.short import short_forms, switched_off, short_names
 from broker.config.table import BROKER, Setting, group_tables, variable
 from providers.base import ProviderType
 
@@ -61,7 +61,7 @@ class Sources:
         explicit = {**from_file, **from_environment, **from_command_line}
         aliases = explicit.get(("provider_aliases",))
         short: dict[Path, Given] = {}
-        if aliases is None or str(aliases.value).strip().lower() != "false":
+        if not switched_off(aliases.value if aliases else None):
             for path, (name, value) in short_forms(environ, self._types).items():
                 short[path] = Given(value, name, ENVIRONMENT)
         return {**from_file, **short, **from_environment, **from_command_line}

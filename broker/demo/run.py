@@ -19,7 +19,7 @@ from broker.app import create_app
 from broker.audit import Audit
 from broker.clock import Entropy, SystemClock, SystemEntropy
 from broker.config import load
-from broker.config.short import short_forms
+from broker.config.short import short_forms, switched_off
 from broker.core import Broker
 from broker.demo import sample_server, words
 from broker.demo.idp import create_idp
@@ -36,6 +36,7 @@ from providers.http import open_http
 from providers.registry import provider_types
 
 PORTS = {"broker": 9400, "identity provider": 9401, "MCP server": 9402, "client": 9403}
+SHORT_FORMS = "BROKER_PROVIDER_ALIASES"
 IDP_CLIENT = "broker"
 FAILED, INTERRUPTED = 1, 130
 POLICY = [
@@ -63,7 +64,8 @@ async def demo(environ: Mapping[str, str], out: TextIO, *, once: bool) -> int:
     """Run the demo and return its exit status: 0, 1 when a step was not seen, 130 when it was interrupted before the end.
 
     `environ` may name a real identity provider (OIDC_ISSUER, OIDC_CLIENT_ID, OIDC_CLIENT_SECRET and the like), which then
-    replaces the embedded one. Raises SettingsError when that is incomplete.
+    replaces the embedded one; raises SettingsError when that is incomplete. BROKER_PROVIDER_ALIASES=false leaves those variables to
+    other programs.
     """
     folder = Path(tempfile.mkdtemp(prefix="mcp-broker-demo-"))
     status = 0
@@ -79,14 +81,15 @@ async def demo(environ: Mapping[str, str], out: TextIO, *, once: bool) -> int:
 def prepare(environ: Mapping[str, str], folder: Path, stack: ExitStack) -> World:
     """Take the ports, until `stack` closes, and make the settings; raises SettingsError."""
     kinds, entropy = provider_types(), SystemEntropy()
-    real = bool(short_forms(environ, kinds)) or any(map(_names_provider, environ))
+    shorts = not switched_off(environ.get(SHORT_FORMS)) and bool(short_forms(environ, kinds))
+    real = shorts or any(map(_names_provider, environ))
     places = {name: reserve(port) for name, port in PORTS.items() if not (real and name == "identity provider")}
     for place in places.values():
         stack.callback(place.socket.close)
     issuer, resource = f"{places['broker'].origin}/oauth", f"{places['MCP server'].origin}/mcp"
     callback = f"{places['client'].origin}/callback"
     client, idp = None, None
-    given = {name: value for name, value in environ.items() if not name.startswith("BROKER_") or _names_provider(name)}
+    given = {name: value for name, value in environ.items() if not name.startswith("BROKER_") or _heeded(name)}
     given |= _broker_variables(issuer, resource, places["broker"].port, folder, entropy)
     if not real:
         idp = places["identity provider"].origin
@@ -113,6 +116,10 @@ def log_to(path: Path) -> Iterator[Path]:
         root.removeHandler(handler)
         ours.setLevel(level)
         handler.close()
+
+
+def _heeded(name: str) -> bool:
+    return _names_provider(name) or name == SHORT_FORMS
 
 
 def _names_provider(name: str) -> bool:

@@ -113,6 +113,17 @@ async def test_an_incomplete_real_provider_is_a_sentence_and_not_the_embedded_on
     assert left_in(folder) == []
 
 
+async def test_what_the_demo_says_about_another_programs_variables_works(folder: Path) -> None:
+    """The mend that it prints, BROKER_PROVIDER_ALIASES=false: the variables are left alone, the embedded provider is there."""
+    environ = {"OIDC_ISSUER": "http://127.0.0.1:1"}
+    with pytest.raises(SettingsError, match="BROKER_PROVIDER_ALIASES=false"):
+        await demo(environ, Terminal(), once=True)
+    out = Terminal()
+
+    assert await demo({**environ, "BROKER_PROVIDER_ALIASES": "false"}, out, once=True) == 0
+    assert "(embedded)" in out.getvalue()
+
+
 async def test_three_variables_swap_the_identity_provider_and_a_person_signs_in(folder: Path) -> None:
     """The embedded provider is not started; whoever sits there opens the URL that is printed."""
     place = reserve(0)
