@@ -1,8 +1,8 @@
 """The audit trail: events with fixed names, and the one place that turns them into log lines and metrics.
 
-A store verb takes the events of its change and inserts them in the same transaction; after the commit it hands them to
-`Audit.emit`. Operational lines that change nothing go through `Audit.log`. Fields are ids and words of ours: no token, code,
-cookie or upstream text is ever a field (security rules B12, G7).
+A store verb takes the events of its change (`store.base` says which have none) and inserts them in the same transaction; after the
+commit it hands them to `Audit.emit`. Operational lines that change nothing go through `Audit.log`. Fields are ids and words of ours:
+no token, code, cookie or upstream text is ever a field (security rules B12, G7).
 """
 
 from __future__ import annotations

@@ -1,7 +1,11 @@
 """The store's verbs. Verbs, not tables: each single-use thing is decided by ONE SQL statement; there is no get-then-delete.
 
-Every verb that changes something takes the audit events of the change and stores them in the same transaction; once committed,
-they are handed to the sink that the store was built with. Times are seconds; every verb gets `now` as an argument.
+A verb whose change gives or takes something (a client, a session, a grant, a token, a key) takes the audit events of the change and
+stores them in the same transaction; once committed, they are handed to the sink that the store was built with. Five
+take none, because they give nobody anything: `finish_login` and `first_use` use up a handle, `subject_for` finds a name,
+`lease_upstream_session` takes a turn, `reseal_tokens` changes a seal. What a finished login led to is an event of its own right after
+(a refusal, or the session that is stored); a process killed in between leaves a used handle, and nobody with anything.
+Times are seconds; every verb gets `now` as an argument.
 Any verb raises `StoreUnavailable` when the database cannot answer; nothing was acknowledged then.
 """
 
