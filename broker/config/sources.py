@@ -14,7 +14,7 @@ from typing import Any
 
 from broker.config.faults import Faults, Wrong, nearest
 from broker.config.kinds import read_json
-from broker.config.short import short_forms, switched_off, short_names
+from broker.config.short import short_forms, short_names, switched_off
 from broker.config.table import BROKER, Setting, group_tables, variable
 from providers.base import ProviderType
 

@@ -95,9 +95,10 @@ class Approvals:
         try:
             location = await adapter.authorization_url(upstream)
         except UpstreamError as error:
-            self._audit.log(
-                "upstream.unavailable", "warning", provider=provider, fault=error.fault, reason=error.reason
+            failed = self._event(
+                Event.LOGIN_FAILED, approval, provider=provider, reason=error.reason, fault=error.fault.value
             )
+            await self._store.append_events([failed])  # an outage must not look like a quiet day
             reason = Reason.UPSTREAM_MISCONFIGURED if error.fault is Fault.OPERATOR else Reason.UPSTREAM_FAILED
             raise TemporarilyUnavailable(reason, retry_after=30) from None
         context = f"{provider}:{approval.request_id}"

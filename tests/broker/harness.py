@@ -248,6 +248,10 @@ class BrokerUnderTest:
     async def refresh(self, refresh_token: str, **changes: str) -> httpx2.Response:
         return await self.token(grant_type="refresh_token", refresh_token=refresh_token, **changes)
 
+    def metrics(self) -> str:
+        """Return what Prometheus would read."""
+        return self.broker.core.metrics.exposition().decode()
+
     async def events(self, name: str) -> list[dict[str, Any]]:
         """Return the audit events of one name."""
         found = await self.store.read_events(limit=1000, name=name)

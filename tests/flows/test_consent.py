@@ -449,7 +449,7 @@ async def test_an_unknown_answer_or_provider_is_refused_without_effect(broker: B
 
 
 async def test_a_provider_that_is_down_spends_nothing(broker: BrokerUnderTest):
-    """Faults survived: a clear page with 503, and the same page works once the provider is back."""
+    """Faults survived: a clear page with 503, recorded and counted as a failed login, and the page works once the provider is back."""
     broker.oracle.outage = True
     from tests.providers.scripted_faults import DOWN  # noqa: PLC0415 - next to its use
 
@@ -459,6 +459,9 @@ async def test_a_provider_that_is_down_spends_nothing(broker: BrokerUnderTest):
     answer = await browser.answer(page, "provider", "corp")
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
+    (failed,) = await broker.events("login.failed")
+    assert (failed["provider"], failed["fault"]) == ("corp", "transient")
+    assert 'mcp_broker_logins_total{outcome="failed",provider="corp"} 1.0' in broker.metrics()
     broker.idp.faults.answers.clear()
     broker.clock.forward(60)
     assert (await browser.answer(page, "provider", "corp")).status_code == 303
