@@ -69,7 +69,8 @@ class Edge:
         self._app = app
         self._metrics = metrics
         self._ids = Ids(entropy, ID_BYTES)
-        self._paths = frozenset(paths)
+        prefix = settings.issuer_path
+        self._labels = {path: path.removeprefix(prefix).removesuffix(prefix) or path for path in paths}
         self._cors_paths = frozenset(cors_paths)
         self._callback = f"{settings.issuer_path}/callback/"
         self._trusted = tuple(ipaddress.ip_network(p, strict=False) for p in settings.trusted_proxies)
@@ -96,7 +97,7 @@ class Edge:
             document, headers = self._documents[path]
             body = document.body()
             complete = [*headers, (b"x-request-id", identifier.encode()), (b"content-length", b"%d" % len(body))]
-            self._metrics.request(path, method, 200, time.perf_counter() - began)
+            self._metrics.request(self._label(path), method, 200, time.perf_counter() - began)
             await send({"type": "http.response.start", "status": 200, "headers": complete})
             await send({"type": "http.response.body", "body": body})
             return
@@ -127,9 +128,8 @@ class Edge:
             await self._app(scope, receive, answer)
 
     def _label(self, path: str) -> str:
-        if path in self._paths:
-            return path
-        return "/callback" if path.startswith(self._callback) else "other"
+        """Return an endpoint's path without the issuer's, so that dashboards fit every installation."""
+        return self._labels.get(path) or ("/callback" if path.startswith(self._callback) else "other")
 
 
 class Added:

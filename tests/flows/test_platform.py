@@ -320,3 +320,14 @@ async def test_introspection_without_credentials_is_challenged(broker: BrokerUnd
         answer = await http.post(f"{ISSUER}/introspect", data={"token": "x"})
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Basic ")
+
+
+async def test_metrics_name_endpoints_without_the_issuers_path(tmp_path: Path):
+    """One dashboard for every installation: alike for each endpoint, the callback included."""
+    async with running(tmp_path, issuer=f"{ISSUER}/oauth") as broker, broker.http() as http:
+        for path in ("/oauth/token", "/oauth/callback/corp", "/oauth/.well-known/jwks.json", "/livez"):
+            await http.get(f"{ISSUER}{path}")
+        await http.get(f"{ISSUER}/.well-known/oauth-authorization-server/oauth")
+        text = broker.metrics()
+    found = set(re.findall(r'mcp_broker_requests_total\{endpoint="([^"]+)"', text))
+    assert found == {"/token", "/callback", "/.well-known/jwks.json", "/livez", "/.well-known/oauth-authorization-server"}
