@@ -70,8 +70,9 @@ def _boolean(value: Any) -> bool:
     return word == "true"
 
 
-def duration(*, least: int = 1) -> Kind:
-    """Return the kind of a time span, `least` seconds or longer."""
+def duration(*, least: int = 1, why: str = "") -> Kind:
+    """Return the kind of a time span, `least` seconds or longer; `why` not shorter, as the end of a sentence."""
+    shortest = f"{least // DAY}d" if least and least % DAY == 0 else f"{least} seconds"
 
     def parse(value: Any) -> int:
         mend = "write whole seconds, or 90s, 15m, 12h or 30d"
@@ -82,7 +83,7 @@ def duration(*, least: int = 1) -> Kind:
             raise Wrong(f"is {quoted(value)}, which is no time span", mend)
         seconds = int(found[1]) * _UNITS[found[2] or "s"]
         if not least <= seconds <= _LONGEST:
-            raise Wrong(f"is {seconds} seconds", f"write at least {least} seconds and at most 3660d")
+            raise Wrong(f"is {seconds} seconds", f"write at least {shortest}{why} and at most 3660d")
         return seconds
 
     text = {"type": "string", "pattern": "^[0-9]{1,12}[smhd]?$"}

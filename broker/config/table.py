@@ -43,10 +43,12 @@ from broker.config.places import (
     URLS,
 )
 from broker.oauth import AUTH_METHODS
+from broker.settings import DAY
 from providers.base import ProviderType
 
 SIGNING_ALGS = ("RS256", "ES256", "Ed25519")
 SPAN = duration()
+ROTATION = duration(least=DAY, why=" (a new key is published two hours before it signs)")
 SPAN_OR_NONE = duration(least=0)
 
 
@@ -100,7 +102,7 @@ BROKER = _table(
     Setting("grant_ttl", SPAN, "How long a grant lives in all.", "90d"),
     Setting("refresh_grace", duration(least=0), "How long a rotated refresh token gives the same successor.", "120s"),
     Setting("session_ttl", SPAN, "How long a browser's session lives.", "12h"),
-    Setting("key_rotation", SPAN, "How long a signing key signs.", "90d"),
+    Setting("key_rotation", ROTATION, "How long a signing key signs; at least 1d.", "90d"),
     Setting("audit_retention", SPAN, "How long audit events are kept.", "400d"),
     Setting("remember_consent", BOOLEAN, "Whether the consent page may be shortened the next time.", "false"),
     Setting("default_resource", TEXT, "The resource (id or URL) of requests that name none."),

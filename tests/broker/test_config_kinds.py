@@ -275,3 +275,12 @@ def test_other_master_keys_are_refused_with_the_command_that_makes_one(text: str
     assert "in place 2" in told
     assert text not in told + mend
     assert "os.urandom(32)" in mend
+
+
+def test_signing_keys_do_not_rotate_faster_than_they_can_be_published() -> None:
+    """A key is published two hours before it signs: a rotation below that would only pile up keys that wait."""
+    _, _, wrong, mend = only_fault({"BROKER_KEY_ROTATION": "1h"})
+
+    assert wrong == "is 3600 seconds"
+    assert mend == "write at least 1d (a new key is published two hours before it signs) and at most 3660d"
+    assert load_from({"BROKER_KEY_ROTATION": "1d"}).key_rotation == DAY

@@ -330,4 +330,10 @@ async def test_metrics_name_endpoints_without_the_issuers_path(tmp_path: Path):
         await http.get(f"{ISSUER}/.well-known/oauth-authorization-server/oauth")
         text = broker.metrics()
     found = set(re.findall(r'mcp_broker_requests_total\{endpoint="([^"]+)"', text))
-    assert found == {"/token", "/callback", "/.well-known/jwks.json", "/livez", "/.well-known/oauth-authorization-server"}
+    assert found == {
+        "/token",
+        "/callback",
+        "/.well-known/jwks.json",
+        "/livez",
+        "/.well-known/oauth-authorization-server",
+    }
