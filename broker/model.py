@@ -278,6 +278,7 @@ class Consent:
     scopes: tuple[str, ...]
     created_at: int
     remembered: bool  # False: only says that this person approved this client and redirect before (rule C5)
+    forget: bool = False  # an answer on the short page without its check mark: what was remembered is so no more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -182,7 +182,7 @@ def _approval(login: PendingLogin) -> Approval:
         request=login.request,
         client=login.client,
         source=login.source,
-        remember=login.remember,
+        remember=login.remember or None,
     )
 
 

@@ -199,5 +199,12 @@ class Consent:
             request=answer.sealed.request,
             client=answer.client,
             source=request.state.source,
-            remember=answer.form.get("remember") == "yes",
+            remember=_remember(answer.form),
         )
+
+
+def _remember(form: Params) -> bool | None:
+    """Return what the check mark says: on the short page its absence ends that page, on the long one it says nothing."""
+    if form.get("remember") == "yes":
+        return True
+    return False if form.get("page") == "short" else None

@@ -45,13 +45,13 @@ NOT_SET_UP = Words(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """A request that a person approved. `source` is the address the approval came from."""
+    """A request that a person approved. `source` is the address the approval came from; `remember` as `CodeIssuer.issue` takes it."""
 
     request_id: str
     request: AuthorizationRequest
     client: Client
     source: str
-    remember: bool
+    remember: bool | None
 
 
 class Approvals:
@@ -111,7 +111,7 @@ class Approvals:
             sealed_verifier=self._sealer.seal(PURPOSE, verifier.encode(), context=context, expires_at=now + LOGIN_LIFE),
             request=approval.request,
             client=approval.client,
-            remember=approval.remember,
+            remember=approval.remember is True,
             source=approval.source,
             created_at=now,
             expires_at=now + LOGIN_LIFE,

@@ -38,9 +38,11 @@ class CodeIssuer:
         session: Session,
         request_id: str,
         source: str,
-        remember: bool,
+        remember: bool | None,
     ) -> str:
         """Store grant, code and consent in one transaction and return the redirect that carries the code.
+
+        `remember` says whether the consent page is shortened the next time; None leaves that as it is.
 
         Raises InvalidRequest(REQUEST_USED) when a code of the same approval was redeemed already, or the session was logged out.
         """
@@ -102,7 +104,9 @@ class CodeIssuer:
         )
 
 
-def _consent(request: AuthorizationRequest, client: Client, subject: str, *, now: int, remember: bool) -> Consent:
+def _consent(
+    request: AuthorizationRequest, client: Client, subject: str, *, now: int, remember: bool | None
+) -> Consent:
     return Consent(
         key=consent_key(subject, client, request),
         subject=subject,
@@ -111,5 +115,6 @@ def _consent(request: AuthorizationRequest, client: Client, subject: str, *, now
         resource=request.resource,
         scopes=request.scopes,
         created_at=now,
-        remembered=remember,
+        remembered=remember is True,
+        forget=remember is False,
     )

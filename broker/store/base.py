@@ -185,7 +185,8 @@ class Store(KeepsUpstream, Protocol):
     ) -> bool:
         """Save grant, code and consent together. A later approval of the same request replaces the code and keeps the first grant.
 
-        A consent already there stays `remembered` if it was. False when that request's code was redeemed already, or was another
+        A consent already there stays `remembered` if it was, unless this one says `forget`.
+        False when that request's code was redeemed already, or was another
         person's: nobody gets a code for somebody else's grant; and when the grant's upstream session has ended, or was logged out
         since its login began (rule B17).
         """

@@ -89,6 +89,7 @@ def consent_values(consent: Consent) -> dict[str, Value]:
         "scopes": " ".join(consent.scopes),
         "created_at": consent.created_at,
         "remembered": int(consent.remembered),
+        "forget": int(consent.forget),
     }
 
 

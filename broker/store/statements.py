@@ -157,7 +157,8 @@ SAVE_CODE = Change(
                  select 'default', :consent_key, :consent_subject, :consent_client_id, :consent_redirect_uri,
                    :consent_resource, :consent_scopes, :consent_created_at, :consent_remembered
                  where :granted.grant_id is not null
-                 on conflict (realm_id, key) do update set remembered = excluded.remembered where consent.remembered = 0""",
+                 on conflict (realm_id, key) do update set remembered = excluded.remembered
+                   where consent.remembered = 0 or :consent_forget = 1""",
 )
 FIND_CODE = Query(
     """select c.code_hash, c.request_id, c.grant_id, c.client_id, c.redirect_uri, c.code_challenge, c.resource, c.scopes, c.source,

@@ -430,6 +430,22 @@ async def test_consent_is_remembered_only_where_asked_and_only_shortens_the_page
             assert "You allowed exactly this before" not in (await browser.authorize(**changed)).text
 
 
+async def test_the_short_page_has_the_check_mark_that_ends_it(tmp_path: Path):
+    """Security rule A5: what a person asked for they can undo; the long page without its check mark undoes nothing."""
+    async with running(tmp_path, remember_consent=True) as broker:
+        browser = broker.browser()
+        back = await browser.at_idp(await browser.answer(await browser.authorize(), "provider", "corp", remember="yes"))
+        await browser.http.get(back.headers["location"])
+        await browser.answer(await browser.authorize(prompt="consent"), "decision", "allow")
+        short = await browser.authorize()
+        assert '<input type="checkbox" name="remember" value="yes" checked>' in short.text
+        await browser.answer(short, "decision", "allow", remember="yes")
+        again = await browser.authorize()
+        assert "You allowed exactly this before" in again.text
+        assert query_of(await browser.answer(again, "decision", "allow"))["code"]
+        assert "You allowed exactly this before" not in (await browser.authorize()).text
+
+
 async def test_consent_is_not_remembered_by_default(broker: BrokerUnderTest):
     """Architecture: `BROKER_REMEMBER_CONSENT` is off; a forged checkbox changes nothing."""
     browser = broker.browser()

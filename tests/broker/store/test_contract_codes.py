@@ -203,12 +203,19 @@ async def test_a_consent_is_found_by_its_key_alone(store: Store):
     assert await store.find_consent(b"z" * 32) is None
 
 
-async def test_a_remembered_consent_stays_remembered(store: Store):
-    """Saving it again without the check mark forgets nothing; with it, remembers."""
-    for n, (remembered, kept) in enumerate([(False, False), (True, True), (False, True)]):
+async def test_a_remembered_consent_stays_remembered_until_it_is_to_be_forgotten(store: Store):
+    """Saving it again without the check mark forgets nothing; with it, remembers; told to forget, forgets."""
+    given = [
+        (False, False, False),
+        (True, False, True),
+        (False, False, True),
+        (False, True, False),
+        (True, False, True),
+    ]
+    for n, (remembered, forget, kept) in enumerate(given):
         code = make_code(request_id=f"r{n}", code_hash=bytes([n]) * 32, grant_id=f"g{n}")
         grant = make_grant(grant_id=f"g{n}", handle=f"h{n}")
-        await store.save_code(code, grant, make_consent(remembered=remembered), now=NOW, events=())
+        await store.save_code(code, grant, make_consent(remembered=remembered, forget=forget), now=NOW, events=())
         found = await store.find_consent(b"y" * 32)
         assert found is not None
         assert found.remembered is kept
