@@ -286,7 +286,8 @@ class ProviderType:
     `issuer_from` derives the issuer from the options of a short or long form where `ISSUER` is absent (None: it is required);
     `faults` says in sentences what is wrong with settings (none: nothing), and `build` raises ProviderSettingsError for the same;
     `gives` are the policy attributes that it can know, of ATTRIBUTES; `speaks_for` says whose e-mail addresses count;
-    `open_to_anyone` says whether strangers can sign in without a restriction, perhaps depending on the options.
+    `open_to_anyone` says whether strangers can sign in without a restriction, perhaps depending on the options and on
+    `issuer`, which stands among them.
     """
 
     name: str

@@ -8,11 +8,19 @@ logout tokens, has no session that others may end, and knows no `acr`.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from providers.base import ProviderType
 from providers.console import Console
 from providers.oidc import RevocableProvider
 from providers.options import OPTIONS, Preset, faults
+
+
+def is_open(options: Mapping[str, str]) -> bool:
+    """Tell whether strangers can sign in: at gitlab.com anybody makes an account."""
+    return urlsplit(options["issuer"]).hostname in ("gitlab.com", "www.gitlab.com")
+
 
 PRESET = Preset(
     wanted=(),
@@ -31,5 +39,6 @@ TYPE = ProviderType(
     build=functools.partial(RevocableProvider, PRESET),
     options=OPTIONS,
     gives=frozenset({"user", "domain", "group", "auth_time"}),
+    open_to_anyone=is_open,
     faults=faults,
 )

@@ -137,6 +137,7 @@ def _restricted(config: ProviderConfig, kind: ProviderType) -> bool:
         kind,
         {**options, "allowed_domains": config.allowed_domains, "allowed_groups": config.allowed_groups},
         options,
+        config.adapter.issuer,
     )
 
 

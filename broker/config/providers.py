@@ -54,7 +54,7 @@ def _read(reader: Reader, types: Mapping[str, ProviderType], id_: str, *, loopba
     _require(party, values, derived)
     if issuer is not None:
         reader.derive(party.path("issuer"), issuer, "the other options")
-    if is_open(kind, values, options) and not values["allow_anyone"]:
+    if is_open(kind, values, options, issuer) and not values["allow_anyone"]:
         name = variable(party.path("allow_anyone"))
         reader.faults.add_unsafe(
             name,
@@ -113,9 +113,10 @@ def _type(reader: Reader, types: Mapping[str, ProviderType], id_: str) -> Provid
     return None
 
 
-def is_open(kind: ProviderType, values: Mapping[str, Any], options: Mapping[str, str]) -> bool:
-    """Whether strangers can sign in through a provider with these options, and none of `values` restricts it."""
-    is_public = kind.open_to_anyone(options) if callable(kind.open_to_anyone) else kind.open_to_anyone
+def is_open(kind: ProviderType, values: Mapping[str, Any], options: Mapping[str, str], issuer: str | None) -> bool:
+    """Whether strangers can sign in through a provider with these options and issuer, and none of `values` restricts it."""
+    known = {**options, "issuer": issuer or ""}
+    is_public = kind.open_to_anyone(known) if callable(kind.open_to_anyone) else kind.open_to_anyone
     return is_public and not any(values.get(name) for name in _RESTRICTIONS)
 
 

@@ -20,6 +20,7 @@ _NAME = re.compile(r"\b[A-Z][A-Z0-9_]{3,}\b")
 _RESTRICTIONS = {
     "google": "HOSTED_DOMAINS, compared with the claim hd",
     "github": "ALLOWED_ORGS, best with org:<id>",
+    "gitlab": "ALLOWED_GROUPS, such as your top-level group and what is below it: example, example/*",
     "entra": "ALLOWED_TENANTS, a list of tenant ids, or TENANT to your own tenant's id instead of common",
 }
 

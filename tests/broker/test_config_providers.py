@@ -220,6 +220,22 @@ def test_github_is_open_to_anyone_until_organisations_are_named() -> None:
     assert only_fault({**GITHUB, "GITHUB_ALLOWED_ORGS": "acme/team"})[0] == "GITHUB_ALLOWED_ORGS"
 
 
+GITLAB = {
+    "BROKER_PROVIDERS__GITLAB__CLIENT_ID": "broker",
+    "BROKER_PROVIDERS__GITLAB__CLIENT_SECRET": "upstream-secret",
+}
+
+
+def test_gitlab_com_is_open_to_anyone_and_a_gitlab_of_ones_own_is_not() -> None:
+    """Security rule G16: whether strangers have accounts depends on the issuer."""
+    issuer = "BROKER_PROVIDERS__GITLAB__ISSUER"
+    with pytest.raises(SettingsError, match="anyone on the internet could sign in"):
+        load_from({**PRODUCTION, **GITLAB, issuer: "https://gitlab.com"})
+    groups = {"BROKER_PROVIDERS__GITLAB__ALLOWED_GROUPS": "example,example/*"}
+    assert load_from({**PRODUCTION, **GITLAB, **groups, issuer: "https://gitlab.com"}).providers
+    assert load_from({**PRODUCTION, **GITLAB, issuer: "https://gitlab.example.com"}).providers
+
+
 TENANT = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490"
 ENTRA = {"ENTRA_TENANT_ID": TENANT, "ENTRA_CLIENT_ID": "broker", "ENTRA_CLIENT_SECRET": "upstream-secret"}
 AZURE = {name.replace("ENTRA", "AZURE"): value for name, value in ENTRA.items()}

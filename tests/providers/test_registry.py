@@ -117,7 +117,7 @@ def test_short_forms_options_and_attributes_are_data(
     types = provider_types([])
     assert (types[kind].env_prefix, set(types[kind].gives)) == (prefix, gives)
     assert types[kind].options - types["oidc"].options == options
-    assert types[kind].open_to_anyone == (kind == "google")
+    assert bool(types[kind].open_to_anyone) == (kind in ("google", "gitlab"))
     good = ProviderSettings(id="idp", type=kind, display_name="", issuer=KINDS[kind].issuer, client_id="broker")
     assert types[kind].faults(good) == ()
     assert types[kind].faults(ProviderSettings(id="x", type=kind, display_name="", issuer="", client_id="x"))
