@@ -83,6 +83,7 @@ async def test_a_response_without_a_usable_code_causes_no_token_request(case: Ca
     ("code", "fault", "reason"),
     [
         ("access_denied", Fault.DENIED, "access_denied"),
+        ("unauthorized", Fault.DENIED, "unauthorized"),
         ("login_required", Fault.INTERACTION, "login_required"),
         ("interaction_required", Fault.INTERACTION, "interaction_required"),
         ("temporarily_unavailable", Fault.TRANSIENT, "temporarily_unavailable"),
