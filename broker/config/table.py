@@ -170,6 +170,23 @@ OPTIONS = _table(
     Setting("federated_token_file", OPTION, "The file with a workload's token, read again for every request."),
     Setting("service_account_file", OPTION, "The file with a service account's key."),
     Setting("admin_subject", OPTION, "Whom the service account acts for."),
+    Setting("url", OPTION, "Where the server is; with realm it gives the issuer."),
+    Setting("realm", OPTION, "The realm; with url it gives the issuer."),
+    Setting("organization", OPTION, "The organization to sign in to, by org_… id or name; others are refused."),
+    Setting("discovery_url", OPTION, "Where its metadata is; by default derived from issuer."),
+    Setting(
+        "userinfo",
+        OPTION,
+        "Whether UserInfo is asked: auto (where the ID token lacks groups or e-mail), always or never.",
+    ),
+    Setting(
+        "require_iss", OPTION, "Whether its answers must name their issuer (RFC 9207); by default as its metadata says."
+    ),
+    Setting(
+        "offline_access", OPTION, "How a refresh token is asked for: silent, consent (with prompt=consent) or never."
+    ),
+    Setting("key_id", OPTION, "The kid of that key, as the provider knows it."),
+    Setting("trust_email_verified", OPTION, "Whether its email_verified counts: true or false."),
 )
 
 RESOURCE = _table(

@@ -77,6 +77,8 @@ TABLES: list[tuple[Any, Mapping[str, Setting]]] = [
 @pytest.mark.parametrize(("part", "table"), TABLES, ids=["broker", "provider", "resource", "client", "policy"])
 def test_every_setting_of_the_table_is_in_the_schema_with_its_words(part: Any, table: Mapping[str, Setting]) -> None:
     for name, setting in table.items():
+        assert setting.help
+        assert not setting.help.startswith("For providers"), f"{name} has no words of its own"
         assert setting.help in part["properties"][name]["description"]
         assert (f"{name}_file" in part["properties"]) == (setting.has_file and not setting.later)
     assert part["additionalProperties"] is False
