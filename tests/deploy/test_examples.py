@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from broker.config import load
 from broker.config.schema import schema
 from broker.settings import Settings
+from providers.base import EndsSession, VerifiesLogout
 from providers.registry import provider_types
 from tests.broker.cli.terminal import Terminal, make_terminal
 from tests.broker.doctor.authority import Authority, self_signed
@@ -32,6 +33,12 @@ def environment(text: str) -> dict[str, str]:
     """Return made-up secrets for exactly the variables that the head of an example asks for."""
     head = text.partition("\nissuer")[0]
     return {name: MASTER_KEY if name == "BROKER_MASTER_KEY" else LONG_SECRET for name in _VARIABLE.findall(head)}
+
+
+def can(kind: str, capability: type) -> bool:
+    """Whether a type's adapters have a capability, without making one."""
+    build = provider_types()[kind].build
+    return issubclass(getattr(build, "func", build), capability)
 
 
 def loaded(text: str) -> Settings:
@@ -91,6 +98,13 @@ def test_an_example_spells_out_what_to_register_at_each_provider(text: str) -> N
 
     written = set(re.findall(r"https://\S+/callback/\S+", text))
     assert written == {settings.url(f"/callback/{p.id}") for p in settings.providers}
+    head = text.partition("\nissuer")[0]
+    notified = {p.id for p in settings.providers if can(p.adapter.type, VerifiesLogout)}
+    assert set(re.findall(r"(https://\S+/backchannel-logout/\S+) \(back-channel logout\)", head)) == {
+        settings.url(f"/backchannel-logout/{id_}") for id_ in notified
+    }
+    returning = any(can(p.adapter.type, EndsSession) for p in settings.providers)
+    assert (f"{settings.url('/logout')} (where its own logout returns to" in head) is returning
 
 
 @pytest.mark.parametrize("text", list(texts()))
