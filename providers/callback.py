@@ -9,7 +9,8 @@ from providers.base import Callback, Fault, UpstreamError, UpstreamRequest
 
 _CODE = re.compile(r"[ -~]{1,8192}")  # RFC 6749 appendix A.11
 
-# The codes of RFC 6749 section 4.1.2.1, Core section 3.1.2.6, GitHub and Auth0 (unauthorized: blocked). The keys are our words: what is not here is not repeated.
+# The codes of RFC 6749 section 4.1.2.1, Core section 3.1.2.6, GitHub and Auth0 (unauthorized: blocked).
+# The keys are our words: what is not here is not repeated.
 FAULTS = {
     "access_denied": Fault.DENIED,
     "account_selection_required": Fault.INTERACTION,

@@ -37,7 +37,7 @@ def environment(text: str) -> dict[str, str]:
 
 def can(kind: str, capability: type) -> bool:
     """Whether a type's adapters have a capability, without making one."""
-    build = provider_types()[kind].build
+    build: Any = provider_types()[kind].build
     return issubclass(getattr(build, "func", build), capability)
 
 
