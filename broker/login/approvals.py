@@ -41,6 +41,16 @@ NOT_SET_UP = Words(
     what="The identity provider refused this server's own registration, or its settings are wrong. You did nothing wrong.",
     who="Your administrator can fix it: `mcp-broker doctor` names the setting, and the log has an entry with the reference below.",
 )
+NOT_OFFERED = Words(
+    title="This way to sign in is not offered",
+    what="The page that you answered named an identity provider that this server does not have, or no longer has.",
+    who="Go back to the app and start the connection again; the new page shows every way to sign in.",
+)
+ALWAYS = {
+    Reason.UPSTREAM_MISCONFIGURED: NOT_SET_UP,
+    Reason.PROVIDER_UNKNOWN: NOT_OFFERED,
+    Reason.STEP_UP: NOT_ENOUGH,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,8 +238,8 @@ class Approvals:
         resource = self._resources.get(approval.request.resource)
         server = resource.name if resource else approval.request.resource
         wanted = " ".join(approval.request.scopes)
-        if error.reason is Reason.UPSTREAM_MISCONFIGURED:
-            return NOT_SET_UP
+        if error.reason in ALWAYS:
+            return ALWAYS[error.reason]
         if error.reason is Reason.SIGN_IN_BARRED:
             return Words(
                 title="You may not sign in here with this account",
@@ -243,8 +253,6 @@ class Approvals:
                 what="The identity provider could not be reached, so nothing happened.",
                 who="Try again in a minute, or choose another way to sign in. If it lasts, tell your administrator.",
             )
-        if error.reason is Reason.STEP_UP:
-            return NOT_ENOUGH
         if error.reason is Reason.POLICY:
             return Words(
                 title=f"You are not permitted to use {server}",

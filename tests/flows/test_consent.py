@@ -461,6 +461,8 @@ async def test_an_unknown_answer_or_provider_is_refused_without_effect(broker: B
     for fields in ({}, {"decision": "maybe"}, {"provider": "nobody"}):
         answer = await browser.submit(form, fields)
         assert answer.status_code == 400
+        assert "developer" not in answer.text  # the app did nothing wrong
+    assert "This way to sign in is not offered" in answer.text
     assert (await browser.submit(form, {"provider": "corp"})).status_code == 303
 
 
@@ -488,6 +490,8 @@ async def test_logout_ends_the_session_and_a_foreign_page_cannot_cause_it(broker
     await browser.login()
     foreign = await browser.http.post(f"{ISSUER}/logout", headers={"sec-fetch-site": "cross-site"})
     assert foreign.status_code == 400
+    assert "You were not signed out" in foreign.text
+    assert "connection" not in foreign.text
     session = browser.http.cookies["__Host-broker-session"]
     done = await browser.http.post(f"{ISSUER}/logout", headers=SAME_ORIGIN)
     assert done.status_code == 200
