@@ -23,6 +23,7 @@ from broker.audit import Audit
 from broker.clock import SystemClock, SystemEntropy
 from broker.config import DEFAULT_FILE, Examined, SettingsError, examine
 from broker.config.faults import Fault
+from broker.doctor.database import mend
 from broker.seal import Sealer, WrongMasterKey, load_or_create_master_key
 from broker.settings import Settings
 from broker.store.base import SchemaOutdated, Store, StoreLocked, StoreMisconfigured, StoreUnavailable
@@ -201,7 +202,9 @@ def with_master_key(settings: Settings) -> Settings:
     try:
         return replace(settings, master_keys=(load_or_create_master_key(path, SystemEntropy()),))
     except OSError as fault:
-        raise WrongMasterKey(f"the master key {path} can be neither read nor made: {fault.strerror}") from None
+        raise WrongMasterKey(
+            f"the master key {path} can be neither read nor made: {fault.strerror}. {mend(settings.database_url.reveal())}"
+        ) from None
 
 
 @asynccontextmanager
@@ -230,7 +233,13 @@ def at_desk(settings: Settings, work: Callable[[Desk], Coroutine[Any, Any, T]]) 
     try:
         return asyncio.run(run())
     except REFUSALS as fault:
-        stop(str(fault) or type(fault).__name__)
+        stop(why_refused(fault, settings))
+
+
+def why_refused(fault: Exception, settings: Settings) -> str:
+    """Return why store or keys refuse, in a sentence, with the setting to look at where the database does not answer."""
+    words = str(fault).strip().removesuffix(".") or type(fault).__name__
+    return f"{words}. {mend(settings.database_url.reveal())}" if isinstance(fault, StoreUnavailable) else words
 
 
 def stop(message: str, status: int = REFUSED) -> NoReturn:

@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from broker.cli.context import REFUSALS, REFUSED, AsJson, ConfigFile, Overrides, print_json, settings_from, stop
+from broker.cli.context import (
+    REFUSALS,
+    REFUSED,
+    AsJson,
+    ConfigFile,
+    Overrides,
+    print_json,
+    settings_from,
+    stop,
+    why_refused,
+)
 
 EXAMPLE = "Example: mcp-broker migrate --check || mcp-broker migrate"
 
@@ -24,7 +34,8 @@ def migrate(
     """Bring the database to this version's schema."""
     if check and sql:
         raise typer.BadParameter("choose one of the two", param_hint="--check/--sql")
-    url = settings_from(config_file, overrides).database_url.reveal()
+    settings = settings_from(config_file, overrides)
+    url = settings.database_url.reveal()
     from broker.store import migrate as migrations  # noqa: PLC0415 - imports SQLAlchemy
 
     try:
@@ -39,7 +50,7 @@ def migrate(
         if pending and not check:
             migrations.migrate(url)
     except REFUSALS as fault:
-        stop(str(fault))
+        stop(why_refused(fault, settings))
     if as_json:
         print_json({"pending": pending and check, "migrated": pending and not check})
     elif not pending:

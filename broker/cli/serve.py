@@ -12,7 +12,7 @@ from typing import Any
 
 from broker.app import create_admin_app, create_app
 from broker.audit import Audit
-from broker.cli.context import with_master_key
+from broker.cli.context import why_refused, with_master_key
 from broker.clock import SystemClock, SystemEntropy
 from broker.config import Examined
 from broker.connections import FEWEST, Limits
@@ -42,7 +42,7 @@ def run(began: Examined, file: Path, read: Callable[[], Examined]) -> int:
         sys.stderr.write(f"mcp-broker: {error}\n")
         return REFUSED
     except StoreUnavailable as error:
-        sys.stderr.write(f"mcp-broker: the database does not answer: {error}\n")
+        sys.stderr.write(f"mcp-broker: {why_refused(error, began.settings)}\n")
         return REFUSED
     return 0
 

@@ -41,12 +41,17 @@ async def schema(url: str) -> list[Check]:
 
 def unavailable(why: str, url: str) -> Check:
     """Return that the database does not answer; `why` is the store's own sentence. The URL is never repeated."""
+    words = why.removeprefix("the database ").strip().replace("\n", " ")[:300]
+    return fail(STORE, words, mend(url))
+
+
+def mend(url: str) -> str:
+    """Return where to look when the database of a URL does not answer. The URL is never repeated."""
     if isinstance(parse(url), SqliteUrl):
-        where = "it names a file, in a folder that exists and belongs to the service."
+        where = "it names a file of the broker's (or none yet), in a folder that exists and belongs to the service."
     else:
         where = "host, port, name, user and password; and whether this machine may connect there."
-    words = why.removeprefix("the database ").strip().replace("\n", " ")[:300]
-    return fail(STORE, words, f"Look at BROKER_DATABASE_URL: {where}")
+    return f"Look at BROKER_DATABASE_URL: {where}"
 
 
 def clock(offset: float) -> Check:

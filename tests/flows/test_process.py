@@ -97,6 +97,13 @@ def test_a_wrong_master_key_is_a_clean_refusal(tmp_path: Path):
     assert "BROKER_MASTER_KEY" in said
 
 
+def test_a_file_that_is_no_database_is_one_sentence_with_the_setting_to_look_at(tmp_path: Path):
+    (tmp_path / "broker.db").write_bytes(b"this is no database" * 100)
+    said = refused(environment(tmp_path))
+    assert said.count("does not answer") == 1
+    assert "file is not a database. Look at BROKER_DATABASE_URL" in said
+
+
 def test_unsafe_production_settings_do_not_start(tmp_path: Path):
     """Security rule G16: every fault at once."""
     said = refused(environment(tmp_path, BROKER_ISSUER="http://auth.example.com", BROKER_BIND="127.0.0.1:1"))
