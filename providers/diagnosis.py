@@ -47,7 +47,7 @@ async def check(registration: Registration, redirect_uri: str) -> tuple[Check, .
         response = await _get(registration, url, operation="discovery_check")
         found = document(response, "discovery")
     except UpstreamError as failure:
-        return (*_unreachable(registration, url, failure), *not_looked_at(_LATER))
+        return (*_unreachable(registration, url, failure), not_looked_at(_LATER))
     reached = (Check(name="discovery", status=OK, detail=f"{url} answers"), _tls(registration, None))
     moment = clock(response.headers.get("date"), registration.now())
     try:
@@ -57,7 +57,7 @@ async def check(registration: Registration, redirect_uri: str) -> tuple[Check, .
     except UpstreamError as fault:
         about = metadata_checks(registration, found, fault)
         named = {c.name for c in (*about, moment)}
-        return (*reached, *about, moment, *not_looked_at(tuple(name for name in _LATER if name not in named)))
+        return (*reached, *about, moment, not_looked_at(tuple(name for name in _LATER if name not in named)))
     keys, client, redirect = await asyncio.gather(
         _keys(registration, metadata),
         _client(registration, metadata, redirect_uri),

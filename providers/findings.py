@@ -13,6 +13,7 @@ from providers.registration import Registration
 from providers.signed_token import ALGORITHMS
 
 OK: Final = Verdict.OK
+REST = "the rest"
 _GOOD_CLOCK, _BAD_CLOCK = 5, 60  # seconds apart; id tokens are allowed 60
 
 
@@ -26,11 +27,10 @@ def warn(name: str, detail: str, fix: str) -> Check:
     return Check(name=name, status=Verdict.WARN, detail=detail, fix=fix)
 
 
-def not_looked_at(names: tuple[str, ...]) -> tuple[Check, ...]:
-    """Return a check for each that could not be made without a good discovery document."""
-    return tuple(
-        warn(name, "not looked at: the discovery document comes first", "mend the checks above") for name in names
-    )
+def not_looked_at(names: tuple[str, ...]) -> Check:
+    """Return the one finding for all that could not be looked at without a good discovery document."""
+    words = f"not looked at, since the discovery document comes first: {', '.join(names)}"
+    return warn(REST, words, "mend the checks above, then look again")
 
 
 def clock(date: str | None, now: int) -> Check:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from providers.base import Check, Diagnoses, Verdict
+from providers.findings import REST
 from tests.providers import scripted_faults as faulty
 from tests.providers.case import REDIRECT_URI, START, Case, open_case
 from tests.providers.kinds import KINDS
@@ -71,10 +72,10 @@ async def test_the_diagnosis_itself_signs_nobody_in(case: Case) -> None:
     ],
 )
 async def test_a_discovery_document_that_is_none_is_found(case: Case, answer: faulty.Answer, word: str) -> None:
-    """Security rule B7: what depends on it is said to be not looked at."""
+    """Security rule B7: what depends on it is said to be not looked at, in one line."""
     case.idp.faults.answers["discovery"] = answer
     await finds(case, "discovery", Verdict.FAIL, word)
-    await finds(case, CLIENT, Verdict.WARN, "not looked at")
+    await finds(case, REST, Verdict.WARN, "not looked at", CLIENT)
     assert not case.idp.calls("token")
 
 
@@ -85,7 +86,7 @@ async def test_an_issuer_that_differs_by_a_slash_is_spelled_out(case: Case) -> N
     await finds(
         case, "issuer", Verdict.FAIL, f"the document says {theirs},", f"ISSUER is {case.idp.issuer}", "set ISSUER"
     )
-    await finds(case, CLIENT, Verdict.WARN, "not looked at")
+    await finds(case, REST, Verdict.WARN, "not looked at", CLIENT)
 
 
 @pytest.mark.parametrize("issuer", [ABSENT, 7, "\x1b[31mred\n"])
