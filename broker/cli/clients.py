@@ -35,9 +35,13 @@ MAX_NAME = 120  # characters on a consent page
 def add(
     *,
     name: Annotated[str, typer.Option("--name", help="The name on the consent page.")],
-    redirect_uri: Annotated[list[str], typer.Option("--redirect-uri", help="A redirect URI; may be repeated.")],
+    redirect_uri: Annotated[
+        list[str], typer.Option("--redirect-uri", metavar="URI", help="A redirect URI; may be repeated.")
+    ],
     confidential: Annotated[bool, typer.Option("--confidential", help="Give it a secret, printed once.")] = False,
-    grant_type: Annotated[list[str] | None, typer.Option("--grant-type", help="A grant; may be repeated.")] = None,
+    grant_type: Annotated[
+        list[str] | None, typer.Option("--grant-type", metavar="NAME", help="A grant; may be repeated.")
+    ] = None,
     config_file: ConfigFile = None,
     overrides: Overrides = None,
     as_json: AsJson = False,

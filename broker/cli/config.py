@@ -19,6 +19,7 @@ from broker.cli.context import (
 )
 from broker.config import SettingsError
 from broker.config.schema import schema as schema_of
+from broker.doctor.findings import counted
 
 app = new_group(
     "The settings: what they are, whether they are good, and their schema.", example="mcp-broker config validate"
@@ -57,8 +58,9 @@ def validate(config_file: ConfigFile = None, overrides: Overrides = None, *, as_
         print_json({"valid": True, "faults": [], "warnings": list(settings.warnings)})
     else:
         typer.echo(
-            f"The settings of {settings.issuer} are good: {len(settings.providers)} providers, "
-            f"{len(settings.resources)} resources, {len(settings.clients)} clients, {len(settings.policy)} policy rules."
+            f"The settings of {settings.issuer} are good: {counted(len(settings.providers), 'provider')}, "
+            f"{counted(len(settings.resources), 'resource')}, {counted(len(settings.clients), 'client')}, "
+            f"{counted(len(settings.policy), 'policy rule')}."
         )
         for warning in settings.warnings:
             typer.echo(f"Warning: {warning}.")

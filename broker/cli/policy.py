@@ -91,18 +91,19 @@ User = Annotated[str, typer.Option("--user", help="Our subject, the upstream sub
 App = Annotated[str, typer.Option("--client", help="The app's client id.")]
 Server = Annotated[str, typer.Option("--resource", help="The MCP server's id or URL.")]
 Scopes = Annotated[
-    list[str] | None, typer.Option("--scope", help="What is asked for (default: the server's defaults); repeatable.")
+    list[str] | None,
+    typer.Option("--scope", metavar="SCOPE", help="What is asked for (default: the server's defaults); repeatable."),
 ]
 Provider = Annotated[str | None, typer.Option("--provider", help="Suppose this identity provider.")]
 Email = Annotated[str | None, typer.Option("--email", help="Suppose this e-mail address, verified.")]
-Groups = Annotated[list[str] | None, typer.Option("--group", help="Suppose these groups; repeatable.")]
-Roles = Annotated[list[str] | None, typer.Option("--role", help="Suppose these roles; repeatable.")]
+Groups = Annotated[list[str] | None, typer.Option("--group", metavar="GROUP", help="Suppose these groups; repeatable.")]
+Roles = Annotated[list[str] | None, typer.Option("--role", metavar="ROLE", help="Suppose these roles; repeatable.")]
 Organizations = Annotated[
-    list[str] | None, typer.Option("--organization", help="Suppose these organisations; repeatable.")
+    list[str] | None, typer.Option("--organization", metavar="NAME", help="Suppose these organisations; repeatable.")
 ]
 Tenant = Annotated[str | None, typer.Option("--tenant", help="Suppose this tenant.")]
 Acr = Annotated[str | None, typer.Option("--acr", help="Suppose this acr, as ACR_MAP calls it.")]
-Amr = Annotated[list[str] | None, typer.Option("--amr", help="Suppose these methods; repeatable.")]
+Amr = Annotated[list[str] | None, typer.Option("--amr", metavar="METHOD", help="Suppose these methods; repeatable.")]
 LoginAge = Annotated[
     str | None, typer.Option("--login-age", metavar="SPAN", help="Suppose a sign-in of this age, such as 5m.")
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from broker.config import Examined, SettingsError
-from broker.doctor.findings import fail, ok, warn
+from broker.doctor.findings import counted, fail, ok, warn
 from providers.base import Check
 
 SETTINGS, POLICY = "settings", "policy rules"
@@ -31,9 +31,8 @@ def refused(error: SettingsError) -> list[Check]:
 def examine(examined: Examined) -> list[Check]:
     """Return what good settings hold, what the loader warns of, and rules over what a provider never gives."""
     settings = examined.settings
-    counts = (
-        f"{len(settings.providers)} providers, {len(settings.resources)} resources, {len(settings.clients)} clients"
-    )
+    things = {"provider": settings.providers, "resource": settings.resources, "client": settings.clients}
+    counts = ", ".join(counted(len(those), thing) for thing, those in things.items())
     found = [ok(SETTINGS, f"They load: {counts}")]
     found += [warn(SETTINGS, text, _mend(text)) for text in settings.warnings if text not in examined.unmet]
     return [*found, *_policy(examined.unmet, len(settings.policy))]
@@ -42,7 +41,7 @@ def examine(examined: Examined) -> list[Check]:
 def _policy(unmet: Sequence[str], rules: int) -> list[Check]:
     if not unmet:
         detail = (
-            f"{rules} rules, each over what its provider gives"
+            f"{counted(rules, 'rule')}, each over what its provider gives"
             if rules
             else "None: whoever may sign in gets what they consent to"
         )

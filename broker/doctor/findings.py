@@ -28,6 +28,11 @@ def fail(name: str, detail: str, fix: str) -> Check:
     return Check(name=name, status=Verdict.FAIL, detail=detail, fix=fix)
 
 
+def counted(number: int, thing: str) -> str:
+    """Return how many there are, in words: 1 provider, 2 providers."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 async def side_by_side(examinations: Mapping[str, Awaitable[Sequence[Check]]]) -> list[Check]:
     """Return what each found, in their order. One that breaks is a finding of its own and spoils no other.
 

@@ -154,3 +154,22 @@ def test_the_installed_command_ends_with_a_status_and_no_traceback(terminal: Ter
     assert (process.returncode, out) == (2, "")
     assert "BROKER_ISSUER (environment)" in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("words", [("clients", "list"), ("keys", "list"), ("migrate",)], ids=" ".join)
+@pytest.mark.parametrize("place", ["/nope/x.db", "junk.db"])
+def test_a_database_that_cannot_be_used_is_a_sentence_with_its_setting(
+    words: tuple[str, ...], place: str, terminal: Terminal
+) -> None:
+    (terminal.directory / "junk.db").write_bytes(b"this is no database" * 100)
+    terminal.env["BROKER_DATABASE_URL"] = f"sqlite:///{place}"
+
+    told = terminal.refused(*words)
+
+    assert ". Look at BROKER_DATABASE_URL: it names a file" in told
+    assert told.count("the database") <= 1
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_speaks_of_what_is_given_and_not_of_types(words: tuple[str, ...], terminal: Terminal) -> None:
+    assert "list[" not in terminal.ok(*words, "--help")

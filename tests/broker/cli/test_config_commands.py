@@ -34,7 +34,7 @@ def test_show_as_json_is_a_list(terminal: Terminal) -> None:
 def test_good_settings_are_good(terminal: Terminal) -> None:
     terminal.env |= {**PROVIDER, "BROKER_RESOURCES": "https://files.example.com/mcp"}
 
-    assert "1 providers, 1 resources" in terminal.ok("config", "validate")
+    assert "1 provider, 1 resource, 0 clients, 0 policy rules" in terminal.ok("config", "validate")
     assert terminal.json("config", "validate") == {"valid": True, "faults": [], "warnings": []}
 
 
