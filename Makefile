@@ -23,7 +23,7 @@ test: $(STAMP)  ## unit, contract, flow and property tests
 	@echo "==> running the tests"
 	@$(BIN)/python -m pytest -q -n auto --dist loadgroup -m "not e2e"
 
-check: $(STAMP)  ## lint, types, sizes, layers
+check: $(STAMP)  ## lint, format, types (sizes and layers are tests)
 	@echo "==> ruff"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

@@ -8,7 +8,7 @@ from typing import Any
 from broker.store.base import EventSink, StoreMisconfigured
 from broker.store.database import Database
 
-NEEDED = "PostgreSQL needs its driver: pip install 'mcp-federation-broker[postgres]'"
+NEEDED = "PostgreSQL needs its driver: pip install 'mcp-federation-broker[postgres]', or in a checkout pip install '.[postgres]'"
 
 
 def postgres_database(conninfo: str, *, sink: EventSink) -> Database:
