@@ -12,6 +12,7 @@ import pytest
 from broker.model import digest
 from broker.settings import PolicyRule
 from tests.broker.harness import FILES, IDP, ISSUER, MAIL, BrokerUnderTest, Browser, Form, query_of, running
+from tests.providers.github.scripted_github import ScriptedGitHub
 from tests.providers.scripted_faults import ABSENT, DOWN, error
 
 
@@ -121,6 +122,18 @@ async def test_a_repeated_parameter_is_refused(broker: BrokerUnderTest, name: st
     page = await browser.open(f"{url}&{name}=again")
     assert page.status_code == 400
     assert broker.idp.calls("token") == []
+
+
+async def test_a_repeated_issuer_from_github_is_refused(tmp_path: Path):
+    """Security rule B1: the same for an adapter without OpenID Connect, though both say the right one."""
+    github = ScriptedGitHub(IDP, f"{IDP}/api/v3")
+    github.sends_iss = True
+    async with running(tmp_path, idp=github) as broker:  # type: ignore[arg-type] # another script
+        browser = broker.browser()
+        url = await waiting(browser)
+        page = await browser.open(f"{url}&{urlencode({'iss': github.issuer})}")
+        assert page.status_code == 400
+        assert github.calls("token") == []
 
 
 async def test_head_has_no_effect(broker: BrokerUnderTest):

@@ -63,6 +63,11 @@ class Case:
         console: Console = vars(self.provider)["_registration"].preset.console
         return console
 
+    @property
+    def alice(self) -> str:
+        """The subject that the adapter knows the scripted provider's first person by."""
+        return "u-alice"
+
     async def sign_in(self, request: UpstreamRequest | None = None) -> UpstreamIdentity:
         """Go the whole way that a person goes; raises what the adapter raises."""
         request = request or upstream_request()

@@ -35,7 +35,7 @@ async def test_the_adapter_starts_while_its_provider_is_down(case: Case) -> None
     await case.is_refused("discovery_unavailable", Fault.TRANSIENT)
     case.idp.faults.answers.clear()
     case.clock.value += 2
-    assert (await case.sign_in()).subject == "u-alice"
+    assert (await case.sign_in()).subject == case.alice
 
 
 async def test_the_last_good_discovery_document_is_kept(case: Case) -> None:
@@ -44,11 +44,11 @@ async def test_the_last_good_discovery_document_is_kept(case: Case) -> None:
     case.clock.value += 7 * 86400
     for broken in (faulty.DOWN, faulty.HTML, faulty.NOT_FOUND):
         case.idp.faults.answers["discovery"] = broken
-        assert (await case.sign_in()).subject == "u-alice"
+        assert (await case.sign_in()).subject == case.alice
     case.idp.faults.answers.clear()
     case.idp.faults.discovery["issuer"] = "https://evil.example"
     case.clock.value += 7 * 86400
-    assert (await case.sign_in()).subject == "u-alice"
+    assert (await case.sign_in()).subject == case.alice
 
 
 @pytest.mark.parametrize(

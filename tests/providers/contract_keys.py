@@ -13,7 +13,7 @@ async def test_a_key_rotated_in_the_middle_of_a_login_fails_nobody(case: Case) -
     """Security rule B8."""
     await case.sign_in()
     case.idp.faults.rotate_before_token = True
-    assert (await case.sign_in()).subject == "u-alice"
+    assert (await case.sign_in()).subject == case.alice
     assert len(case.idp.calls("jwks")) == 2
 
 
@@ -23,7 +23,7 @@ async def test_a_key_replaced_under_its_old_kid_fails_nobody(case: Case) -> None
     case.idp.families = {"RSA"}
     await case.sign_in()
     case.idp.rotate()
-    assert (await case.sign_in()).subject == "u-alice"
+    assert (await case.sign_in()).subject == case.alice
 
 
 async def test_an_unknown_kid_asks_for_the_keys_at_most_once_in_30_seconds(case: Case) -> None:
@@ -49,20 +49,20 @@ async def test_one_unusable_key_never_spoils_the_set(case: Case) -> None:
         "nonsense",
         None,
     ]
-    assert (await case.sign_in()).subject == "u-alice"
+    assert (await case.sign_in()).subject == case.alice
 
 
 async def test_two_keys_with_one_kid_are_tried_in_turn(case: Case) -> None:
     """Security rule B8."""
     case.idp.faults.extra_keys.append({**signing.public_jwk("RSA", -1), "kid": "RSA-0"})
-    assert (await case.sign_in()).subject == "u-alice"
+    assert (await case.sign_in()).subject == case.alice
 
 
 async def test_a_token_without_kid_meets_a_key_without_kid(case: Case) -> None:
     """RFC 7515 section 4.1.4: `kid` is optional."""
     case.idp.families = {"RSA"}
     case.idp.faults.key["kid"] = case.idp.faults.header["kid"] = ABSENT
-    assert (await case.sign_in()).subject == "u-alice"
+    assert (await case.sign_in()).subject == case.alice
 
 
 async def test_keys_serve_on_while_the_provider_cannot_publish_them(case: Case) -> None:
@@ -70,7 +70,7 @@ async def test_keys_serve_on_while_the_provider_cannot_publish_them(case: Case) 
     await case.sign_in()
     case.idp.faults.answers["jwks"] = faulty.DOWN
     case.clock.value += 25 * 3600 - 1
-    assert (await case.sign_in()).subject == "u-alice"
+    assert (await case.sign_in()).subject == case.alice
     case.clock.value += 30
     await case.is_refused("jwks_unavailable", Fault.TRANSIENT)
 
@@ -84,4 +84,4 @@ async def test_a_set_without_a_usable_key_is_refused_and_the_last_good_one_kept(
     await case.sign_in()
     case.idp.faults.key["use"] = "enc"
     case.clock.value += 3600
-    assert (await case.sign_in()).subject == "u-alice"
+    assert (await case.sign_in()).subject == case.alice

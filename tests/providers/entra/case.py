@@ -11,7 +11,7 @@ from providers.base import UpstreamError, UpstreamIdentity
 from providers.entra import EntraProvider
 from providers.http import open_http
 from tests.providers.case import Case, Clock, ended, judged
-from tests.providers.entra.scripted_entra import CONTOSO, ScriptedEntra
+from tests.providers.entra.scripted_entra import ALICE, CONTOSO, ScriptedEntra
 
 
 @dataclass
@@ -20,6 +20,11 @@ class EntraCase(Case):
 
     idp: ScriptedEntra
     provider: EntraProvider
+
+    @property
+    def alice(self) -> str:
+        """Tenant and object id."""
+        return f"{CONTOSO}:{ALICE}"
 
     async def as_(self, name: str) -> UpstreamIdentity:
         """Sign somebody in."""

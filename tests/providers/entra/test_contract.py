@@ -1,4 +1,10 @@
-"""The provider contract as far as it applies: what asks UserInfo, knows people by `sub` or compares their e-mail is otherwise here."""
+"""The provider contract as far as it applies.
+
+Otherwise here, and in the modules beside this one: who somebody is (tenant and object id, never `sub`), their e-mail (unverified) and
+groups (Graph). Does not apply: UserInfo (rule B6; it is never asked), logout tokens (rule B15) and revocation (Entra has neither),
+the callback's `iss` where it is advertised (Entra sends none; a wrong one is refused in `test_login.py`), keys without
+`kid` (Entra names each), and a request's own scopes and parameters (`test_login.py`).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +13,8 @@ import pytest
 from tests.providers.contract_discovery import (  # noqa: F401 - the tests
     test_a_document_that_is_none_is_refused,
     test_discovery_is_believed_only_with_our_issuer_and_safe_endpoints,
+    test_the_adapter_starts_while_its_provider_is_down,
+    test_the_last_good_discovery_document_is_kept,
 )
 from tests.providers.contract_id_token import (  # noqa: F401 - the tests
     test_a_bad_signature_is_refused,
@@ -22,7 +30,13 @@ from tests.providers.contract_id_token import (  # noqa: F401 - the tests
     test_without_auth_time_the_token_itself_is_the_evidence,
 )
 from tests.providers.contract_keys import (  # noqa: F401 - the tests
+    test_a_key_replaced_under_its_old_kid_fails_nobody,
+    test_a_key_rotated_in_the_middle_of_a_login_fails_nobody,
+    test_a_set_without_a_usable_key_is_refused_and_the_last_good_one_kept,
     test_an_unknown_kid_asks_for_the_keys_at_most_once_in_30_seconds,
+    test_keys_serve_on_while_the_provider_cannot_publish_them,
+    test_one_unusable_key_never_spoils_the_set,
+    test_two_keys_with_one_kid_are_tried_in_turn,
 )
 from tests.providers.contract_refresh import (  # noqa: F401 - the tests
     test_a_bad_signature_on_a_refreshed_id_token_is_refused,

@@ -23,6 +23,11 @@ class GitHubCase(Case):
     idp: ScriptedGitHub  # type: ignore[assignment] # another script, read by the same tests
     provider: GitHubProvider
 
+    @property
+    def alice(self) -> str:
+        """The number of the scripted host's first account."""
+        return "583231"
+
     async def recheck(self, known: UpstreamIdentity) -> UpstreamIdentity:
         """Ask again about somebody who signed in."""
         assert known.tokens is not None
