@@ -20,7 +20,10 @@ PRESET = Preset(
         issuer="Security > API > Authorization Servers > Issuer URI, or https://(your org).okta.com for the org's own server",
         client="Applications > (the app) > General > Client Credentials; and the app must be assigned to people",
         redirect="Applications > (the app) > General > Login > Sign-in redirect URIs",
-        groups="Applications > (the app) > Sign On > OpenID Connect ID Token > Groups claim filter: groups, Matches regex .*",
+        groups=(
+            "Applications > (the app) > Sign On > OpenID Connect ID Token > Edit > Groups claim filter: groups, Starts with, "
+            "what your groups for MCP servers begin with (with more than 100 that match, Okta gives no token)"
+        ),
         logout="",
         key="Applications > (the app) > General > Client Credentials > Public key / Private key > Add key",
         refresh="Applications > (the app) > General > Grant type: Refresh Token",

@@ -11,6 +11,7 @@ import pytest
 from broker.config import examine
 from broker.config.short import short_names
 from broker.config.table import BROKER, PROVIDER, provider_table
+from providers import okta
 from providers.base import (
     ATTRIBUTES,
     EndsSession,
@@ -201,6 +202,18 @@ def test_every_reason_and_scope_that_is_named_stands_in_the_code(kind: str) -> N
     for word in reasons:
         front, _, back = word.partition("_")
         assert f'"{word}"' in CODE or (f'f"{front}_{{' in CODE and f'"{back}"' in CODE), word
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Groups claim filter: groups, Starts with, what your groups for MCP servers begin with",
+        "with more than 100 that match, Okta gives no token",
+    ],
+)
+def test_oktas_groups_are_filtered_in_the_same_words_by_the_doctor_and_here(words: str) -> None:
+    assert words in " ".join(re.sub(r"[`*]", "", section("okta")).split())
+    assert words in okta.PRESET.console.groups
 
 
 def test_googles_scopes_are_those_that_the_adapter_asks() -> None:
