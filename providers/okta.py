@@ -1,7 +1,9 @@
 """Type `okta`: an Okta org, or one of its custom authorization servers, whose issuer is another (`/oauth2/default`).
 
 Our assertions name the endpoint, as Okta wants them to (rule B18). The scope `groups` is asked where the server offers it; a custom one
-has it only once it is made there. ID tokens of the code flow may be thin, and UserInfo fills them. No logout tokens are sent.
+has it only once it is made there. ID tokens of the code flow may be thin, and UserInfo fills them. No logout tokens are sent. Its
+end-session endpoint answers 400 without `id_token_hint`, and an ID token stands in no answer of the broker (rule B13): no browser is
+sent there.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import functools
 
 from providers.base import ProviderType
 from providers.console import Console
-from providers.oidc import SessionProvider
+from providers.oidc import RevocableProvider
 from providers.options import OFFLINE, OPTIONS, Preset, faults
 
 PRESET = Preset(
@@ -29,4 +31,4 @@ PRESET = Preset(
         refresh="Applications > (the app) > General > Grant type: Refresh Token",
     ),
 )
-TYPE = ProviderType(name="okta", build=functools.partial(SessionProvider, PRESET), options=OPTIONS, faults=faults)
+TYPE = ProviderType(name="okta", build=functools.partial(RevocableProvider, PRESET), options=OPTIONS, faults=faults)

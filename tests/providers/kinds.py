@@ -27,9 +27,7 @@ KINDS = {
     "oidc": Kind("https://idp.example.test", CAPABILITIES),
     "keycloak": Kind("https://kc.example.test/auth/realms/acme", CAPABILITIES),
     "google": Kind("https://accounts.google.com", ALWAYS, {"groups_claim": "groups"}, {"hd": "example.com"}),
-    "okta": Kind(
-        "https://acme.okta.com/oauth2/default", (*ALWAYS, EndsSession, RevokesTokens), assertions_name_endpoint=True
-    ),
+    "okta": Kind("https://acme.okta.com/oauth2/default", (*ALWAYS, RevokesTokens), assertions_name_endpoint=True),
     "auth0": Kind("https://acme.eu.auth0.com/", (*ALWAYS, EndsSession, VerifiesLogout)),
     "gitlab": Kind("https://gitlab.example.com", (*ALWAYS, RevokesTokens)),
     "authentik": Kind("https://auth.example.test/application/o/broker/", CAPABILITIES),

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from providers import auth0, cognito
-from providers.base import Diagnoses, EndsSession, Fault, Groups, ProviderSettings, Verdict
+from providers.base import Diagnoses, EndsSession, Fault, Groups, ProviderSettings, RevokesTokens, Verdict
 from providers.discovery import Metadata
 from providers.registry import provider_types
 from tests.providers import scripted_faults as faulty
@@ -67,11 +67,19 @@ async def test_scopes_are_asked_where_they_are_offered(kind: str, offered: Any, 
 
 
 async def test_a_session_ends_with_the_id_token_as_its_name() -> None:
-    """RP-Initiated Logout section 2; Okta insists on it."""
-    async with open_case("okta") as case:
+    """RP-Initiated Logout section 2; without it the provider asks the person."""
+    async with open_case("keycloak") as case:
         _, sent = await logout(case)
         assert set(sent) == {"client_id", "post_logout_redirect_uri", "id_token_hint"}
         assert sent["post_logout_redirect_uri"] == HOME
+
+
+async def test_okta_has_no_session_that_the_broker_could_end() -> None:
+    """Security rule B13: Okta answers 400 without an ID token, which no answer of ours may hold. Its tokens are taken back all the same."""
+    async with open_case("okta") as case:
+        assert not isinstance(case.provider, EndsSession)
+        assert isinstance(case.provider, RevokesTokens)
+        assert not hasattr(case.provider, "logout_url")
 
 
 async def test_an_oversized_id_token_names_no_session() -> None:
@@ -94,7 +102,7 @@ async def test_a_logout_endpoints_own_query_stays() -> None:
 
 
 @pytest.mark.parametrize("endpoint", [ABSENT, "javascript:alert(1)", "http://idp.example.test/logout"])
-@pytest.mark.parametrize("kind", ["oidc", "keycloak", "authentik", "okta", "pingfederate"])
+@pytest.mark.parametrize("kind", ["oidc", "keycloak", "authentik", "pingfederate"])
 async def test_without_a_safe_place_a_session_is_not_ended(kind: str, endpoint: Any) -> None:
     """Security rule B7: no browser is sent anywhere unsafe."""
     async with open_case(kind) as case:
