@@ -77,7 +77,7 @@ def named_in_tables(text: str) -> set[str]:
 
 def environment(kind: str) -> dict[str, str]:
     """Return the variables of a section as somebody would set them, with a secret."""
-    lines = [line for block in fenced(section(kind), "sh") for line in block.splitlines()]
+    lines = [line for block in fenced(section(kind), "env") for line in block.splitlines()]
     return {name: value.replace("…", LONG_SECRET) for name, _, value in (line.partition("=") for line in lines)}
 
 
@@ -87,6 +87,15 @@ def adapter(kind: str) -> Provider:
     (provider,) = examine(None, {**PRODUCTION, **environment(kind)}, RESOURCE.encode(), TYPES).settings.providers
     settings: ProviderSettings = provider.adapter
     return build(settings, UpstreamHttp(httpx2.AsyncClient(trust_env=False), timeout=1), lambda: 0, TYPES)
+
+
+def test_variables_are_lines_of_an_environment_file_and_called_so() -> None:
+    """`NAME={"2": "mfa"}` means something else to a shell."""
+    assert not fenced(README, "sh")
+    assert "lines of an environment file" in COMMON
+    lines = [line for block in fenced(README, "env") for line in block.splitlines()]
+    assert len(lines) > 20
+    assert not [line for line in lines if not re.fullmatch(r"[A-Z0-9_]+=[^'\"].*", line)]
 
 
 def test_every_registered_type_has_a_row_and_a_section() -> None:
