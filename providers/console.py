@@ -10,9 +10,12 @@ class Console:
     """One line each: where to read the issuer, the client id and secret, where to register our redirect URI and logout URL.
 
     `key` is where our public key or certificate is registered, `groups` how groups get to us, `refresh` what makes the provider give
-    refresh tokens. An empty line: that provider has no such thing.
+    refresh tokens. `reach` are the settings that decide where we connect to. An empty line: that provider has no such thing.
+    `takes_issuer`: ISSUER is a setting of its own, rather than what follows from others.
     """
 
+    reach: str = "ISSUER, DISCOVERY_URL and PROXY"
+    takes_issuer: bool = True
     issuer: str = "the provider's discovery document names its issuer"
     client: str = "the client's page at the provider"
     redirect: str = "the client's list of redirect URIs"

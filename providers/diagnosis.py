@@ -25,7 +25,6 @@ NOBODYS = "a-code-that-nobody-has"
 CLIENT = "client id and secret"
 _OURSELVES = "client_"  # what a type's own words for refusals of us begin with
 _CERTIFICATE_WARNING = 30 * 86400  # seconds
-_REACH = "look at ISSUER, DISCOVERY_URL and PROXY, and whether this machine may connect there"
 _LATER = (
     "issuer",
     "keys",
@@ -82,6 +81,11 @@ async def check(registration: Registration, redirect_uri: str) -> tuple[Check, .
     )
 
 
+def _reach(registration: Registration) -> str:
+    """Return what to look at when nobody answers: the settings of this type that say where it is."""
+    return f"look at {registration.preset.console.reach}, and whether this machine may connect there"
+
+
 async def _get(registration: Registration, url: str, *, operation: str) -> UpstreamResponse:
     async with deadline(registration.settings.timeout):
         return await registration.http.get_json(url, operation=operation)
@@ -92,7 +96,7 @@ def _unreachable(registration: Registration, url: str, failure: UpstreamError) -
     if failure.reason == "tls":
         detail = f"{url} was not read, since its certificate is not trusted"
         return fail("discovery", detail, "see the check TLS"), _tls(registration, failure)
-    mend = registration.preset.console.issuer if failure.fault is Fault.OPERATOR else _REACH
+    mend = registration.preset.console.issuer if failure.fault is Fault.OPERATOR else _reach(registration)
     return (fail("discovery", f"{url}: {failure.reason}", mend),)
 
 
@@ -111,7 +115,7 @@ async def _keys(registration: Registration, metadata: Metadata) -> Check:
     try:
         keys = import_keys(document(await _get(registration, metadata.jwks_uri, operation="jwks_check"), "jwks"))
     except UpstreamError as failure:
-        return fail("keys", f"{metadata.jwks_uri}: {failure.reason}", _REACH)
+        return fail("keys", f"{metadata.jwks_uri}: {failure.reason}", _reach(registration))
     able = [key for key in keys if key.algorithms & metadata.algorithms]
     if not able:
         mend = "publish a signing key: RSA of 2048 bits or more, P-256, P-384, P-521 or Ed25519"
@@ -149,7 +153,7 @@ def _client_found(registration: Registration, refusal: UpstreamError) -> Check:
     if refusal.reason == "federated_token_file":
         mend = "set FEDERATED_TOKEN_FILE to the file that this workload is given"
         return fail(CLIENT, "FEDERATED_TOKEN_FILE holds no token", mend)
-    mend = _REACH if refusal.fault is Fault.TRANSIENT else f"compare them: {console.client}"
+    mend = _reach(registration) if refusal.fault is Fault.TRANSIENT else f"compare them: {console.client}"
     return warn(CLIENT, f"the token endpoint's answer tells nothing of them ({refusal.reason})", mend)
 
 
@@ -212,7 +216,7 @@ async def _groups(registration: Registration, found: Mapping[str, Any]) -> tuple
             async with deadline(registration.settings.timeout):
                 return await registration.group_source.check()
         except UpstreamError as failure:
-            return (warn("groups", f"the directory does not answer ({failure.reason})", _REACH),)
+            return (warn("groups", f"the directory does not answer ({failure.reason})", _reach(registration)),)
     path, mend = registration.options.groups, registration.preset.console.groups
     if path is None:
         return (warn("groups", "this provider says nothing of groups as it is set up", mend),)

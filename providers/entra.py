@@ -38,6 +38,8 @@ from providers.signed_token import read_unverified
 _PROMPTS = ("none", "login", "select_account", "consent")  # one at a time, the strongest first
 _APP = "Entra admin center > App registrations > (the app)"
 CONSOLE = Console(
+    reach="TENANT, AUTHORITY and PROXY",
+    takes_issuer=False,
     issuer="set TENANT to the Directory (tenant) ID: Entra admin center > Overview; in another cloud also AUTHORITY",
     client=f"{_APP} > Overview > Application (client) ID, and Certificates & secrets > Client secrets (the value, not its id)",
     redirect=f"{_APP} > Authentication > Web > Redirect URIs",

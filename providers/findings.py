@@ -70,8 +70,10 @@ def _issuer(registration: Registration, found: Mapping[str, Any]) -> Check:
     theirs = printable(found.get("issuer"))
     if found.get("issuer") == ours:
         return Check(name="issuer", status=OK, detail=f"{ours}, exactly")
-    mend = f"set ISSUER to it if that is your provider, slash for slash; {registration.preset.console.issuer}"
-    return fail("issuer", f"the document says {theirs or 'nothing'}, and ISSUER is {ours}", mend)
+    console = registration.preset.console
+    mend = "set ISSUER to it if that is your provider, slash for slash; " if console.takes_issuer else ""
+    expected = f"ISSUER is {ours}" if console.takes_issuer else f"it must be {ours}"
+    return fail("issuer", f"the document says {theirs or 'nothing'}, and {expected}", mend + console.issuer)
 
 
 def _algorithms(found: Mapping[str, Any]) -> Check:

@@ -49,6 +49,7 @@ PRESET = Preset(
     attributes=organizations,
     token_error=token_error,
     console=Console(
+        reach="ISSUER (or URL and REALM), DISCOVERY_URL and PROXY",
         issuer="Realm settings > General > Endpoints > OpenID Endpoint Configuration shows it",
         client="Clients > (the client) > Settings > Client ID, and Credentials > Client Secret",
         redirect="Clients > (the client) > Settings > Valid redirect URIs",

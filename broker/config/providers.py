@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,6 +17,7 @@ from broker.settings import ProviderConfig
 from providers.base import ProviderSettings, ProviderType
 
 _INSTEAD_OF_A_SECRET = ("auth_method", "federated_token_file", "private_key")
+_NEEDS = re.compile(r"\bneeds (?:a|the) ([A-Z_]+)\b")  # of a type's sentence about its settings
 _RESTRICTIONS = ("allowed_domains", "allowed_groups", "allowed_orgs", "allowed_tenants", "hosted_domains")
 
 
@@ -81,7 +83,7 @@ def _read(reader: Reader, types: Mapping[str, ProviderType], id_: str, *, loopba
     )
     for sentence in kind.faults(adapter):
         name, _, wrong = sentence.partition(" ")
-        reader.refuse(party.path(name.lower()), wrong, "change it, or remove it for the default")
+        reader.refuse(party.path(name.lower()), wrong, _mend(party, wrong, types))
     return ProviderConfig(
         adapter=adapter,
         allowed_domains=values["allowed_domains"],
@@ -96,6 +98,16 @@ def _read(reader: Reader, types: Mapping[str, ProviderType], id_: str, *, loopba
         gives=kind.gives,
         speaks_for=kind.speaks_for,
     )
+
+
+def _mend(party: _Party, wrong: str, types: Mapping[str, ProviderType]) -> str:
+    """Return what to do about a fault: where a setting needs another, that other one is to be set."""
+    needed = _NEEDS.search(wrong)
+    setting = provider_table(types).get(needed[1].lower()) if needed else None
+    if setting is None:
+        return "change it, or remove it for the default"
+    name = variable(party.path(setting.name))
+    return f"set {name}{f' or {name}_FILE' if setting.has_file else ''}, or change this one"
 
 
 def _type(reader: Reader, types: Mapping[str, ProviderType], id_: str) -> ProviderType | None:

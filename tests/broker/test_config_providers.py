@@ -184,6 +184,29 @@ def test_what_the_adapter_finds_wrong_is_told_with_its_setting() -> None:
     assert wrong.startswith("must be")
 
 
+@pytest.mark.parametrize(
+    ("method", "needed"),
+    [
+        ("private_key_jwt", "set {}PRIVATE_KEY or {}PRIVATE_KEY_FILE, or change this one"),
+        ("client_secret_post", "set {}CLIENT_SECRET or {}CLIENT_SECRET_FILE, or change this one"),
+        ("federated_token_file", "set {}FEDERATED_TOKEN_FILE, or change this one"),
+    ],
+)
+def test_a_method_without_its_part_says_what_to_set(method: str, needed: str) -> None:
+    long = "BROKER_PROVIDERS__IDP__"
+    setting, _, _, mend = only_fault(
+        {
+            long + "TYPE": "oidc",
+            long + "ISSUER": "https://idp.example.com",
+            long + "CLIENT_ID": "broker",
+            long + "AUTH_METHOD": method,
+        }
+    )
+
+    assert setting == long + "AUTH_METHOD"
+    assert mend == needed.replace("{}", long)
+
+
 @pytest.mark.parametrize("text", ["user@example.com", "https://example.com", "example.com:443", "a b"])
 def test_a_domain_is_no_address_and_no_url(text: str) -> None:
     assert only_fault({**OIDC, "BROKER_PROVIDERS__OIDC__EMAIL_DOMAINS": text})[0].endswith("EMAIL_DOMAINS")

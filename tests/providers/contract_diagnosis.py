@@ -79,13 +79,21 @@ async def test_a_discovery_document_that_is_none_is_found(case: Case, answer: fa
     assert not case.idp.calls("token")
 
 
+async def test_a_provider_that_nobody_reaches_names_the_settings_of_its_type(case: Case) -> None:
+    """A setting that the type has not would be looked for in vain."""
+    case.idp.faults.answers["discovery"] = faulty.DOWN
+    check = await finds(case, "discovery", Verdict.FAIL, f"look at {case.console.reach}")
+    assert "PROXY" in check.fix
+    assert case.console.takes_issuer == ("ISSUER" in check.fix)
+
+
 async def test_an_issuer_that_differs_by_a_slash_is_spelled_out(case: Case) -> None:
     """Security rule B7: the top fault of the field."""
     theirs = case.idp.issuer.removesuffix("/") if case.idp.issuer.endswith("/") else f"{case.idp.issuer}/"
     case.idp.faults.discovery["issuer"] = theirs
-    await finds(
-        case, "issuer", Verdict.FAIL, f"the document says {theirs},", f"ISSUER is {case.idp.issuer}", "set ISSUER"
-    )
+    check = await finds(case, "issuer", Verdict.FAIL, f"the document says {theirs},", case.console.issuer)
+    assert check.detail.endswith(f" is {case.idp.issuer}" if case.console.takes_issuer else f" be {case.idp.issuer}")
+    assert ("set ISSUER" in check.fix) == case.console.takes_issuer
     await finds(case, REST, Verdict.WARN, "not looked at", CLIENT)
 
 

@@ -74,12 +74,25 @@ async def test_a_tenant_that_does_not_exist_is_found(entra: EntraCase) -> None:
     assert "TENANT" in check.fix
 
 
+@pytest.mark.parametrize("tenant", ["common", CONTOSO])
+async def test_a_service_that_nobody_reaches_is_looked_for_in_the_settings_that_say_where_it_is(tenant: str) -> None:
+    """ISSUER must be left out, so that it is no mend."""
+    async with open_entra(tenant) as entra:
+        entra.idp.faults.answers["discovery"] = faulty.DOWN
+        check = (await checks(entra))["discovery"]
+        assert "look at TENANT, AUTHORITY and PROXY" in check.fix
+        assert "ISSUER" not in check.fix
+
+
 async def test_an_issuer_of_another_cloud_is_found() -> None:
     """Security rule B9: the document must say the issuer that follows from TENANT and AUTHORITY."""
     async with open_entra("organizations") as entra:
         assert (await checks(entra))["issuer"].status is Verdict.OK
         entra.idp.faults.discovery["issuer"] = "https://login.microsoftonline.us/{tenantid}/v2.0"
-        assert (await checks(entra))["issuer"].status is Verdict.FAIL
+        check = (await checks(entra))["issuer"]
+        assert check.status is Verdict.FAIL
+        assert "set TENANT" in check.fix
+        assert "ISSUER" not in check.detail + check.fix
 
 
 @pytest.mark.parametrize(
