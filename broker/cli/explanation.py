@@ -71,7 +71,7 @@ def as_lines(request: AccessRequest, told: Explanation) -> list[str]:
         "",
         f"{who.email or who.name or who.subject} ({who.provider}) with {request.client.client_id} on {request.resource.url}",
     ]
-    lines += [f"  {name:<17}{_words(value)}" for name, value in _person(request).items() if name != "groups_unknown"]
+    lines += _person_lines(request, told)
     if told.rules:
         lines += ["", "Rules:"]
         for one in told.rules:
@@ -79,6 +79,18 @@ def as_lines(request: AccessRequest, told: Explanation) -> list[str]:
     if told.remedies:
         lines += ["", "What would change it:", *(f"  - {remedy}" for remedy in told.remedies)]
     return lines
+
+
+def _person_lines(request: AccessRequest, told: Explanation) -> list[str]:
+    """Return what is known of the person: why groups are unknown beside them, whose word an `acr` is beside it."""
+    known = _person(request)
+    why = known.pop("groups_unknown")
+    words = {name: _words(value) for name, value in known.items()}
+    if why:
+        words["groups"] += f" ({why})"
+    if told.acr_there:
+        words["acr"] = f"{' or '.join(told.acr_there)} at the provider, {words['acr']} here"
+    return [f"  {name:<17}{value}" for name, value in words.items()]
 
 
 def _rule_lines(one: JudgedRule) -> list[str]:

@@ -30,7 +30,7 @@ from broker.config.kinds import duration
 from broker.config.resources import find
 from broker.model import Client, ClientSource, Identity, Resource
 from broker.oauth import InvalidScope
-from broker.policy import AccessRequest, Policy
+from broker.policy import NOT_SUPPOSED, AccessRequest, Policy
 from broker.protocol.scope import requested
 from broker.settings import Settings
 
@@ -215,7 +215,7 @@ def _stranger(user: str, supposed: Supposed, settings: Settings) -> Identity:
         auth_time=0,
         email=user if address else None,
         email_verified=address,
-        groups_unknown="not supposed",
+        groups_unknown=NOT_SUPPOSED,
     )
 
 

@@ -3,6 +3,6 @@
 from broker.policy.attributes import domain_of
 from broker.policy.decision import AccessRequest, Decision
 from broker.policy.engine import Policy
-from broker.policy.explain import Explanation, Judged, JudgedRule
+from broker.policy.explain import NOT_SUPPOSED, Explanation, Judged, JudgedRule
 
-__all__ = ["AccessRequest", "Decision", "Explanation", "Judged", "JudgedRule", "Policy", "domain_of"]
+__all__ = ["NOT_SUPPOSED", "AccessRequest", "Decision", "Explanation", "Judged", "JudgedRule", "Policy", "domain_of"]

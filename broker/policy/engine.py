@@ -68,7 +68,7 @@ class Policy:
         better = step_up.helpful(request, facts, rules, config) if len(scopes) < len(request.scopes) else None
         if not scopes:
             rule, reason = _why_nothing(request, outcome, demands, any_rules=bool(rules.matchers))
-            return refusal(rule, f"{reason}; {_what_helps(better)}" if demands or better else reason, better)
+            return refusal(rule, f"{reason}; {_what_helps(better, config)}" if demands or better else reason, better)
         return Decision(
             allowed=True,
             scopes=scopes,
@@ -104,7 +104,7 @@ def _why_nothing(request: AccessRequest, outcome: Outcome, demands: list[str], *
     return REQUIRED, f"{resource} requires {' and '.join(demands)}"
 
 
-def _what_helps(better: StepUp | None) -> str:
+def _what_helps(better: StepUp | None, config: ProviderConfig) -> str:
     if better is None:
         return "no other sign-in at this provider would permit it"
-    return f"another sign-in would permit it, with {step_up.words(better)}"
+    return f"another sign-in would permit it, with {step_up.words(better, config)}"

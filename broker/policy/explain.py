@@ -12,6 +12,7 @@ from broker.policy.matching import Condition, Matcher
 from broker.policy.ruleset import RuleSet
 from broker.settings import ProviderConfig
 
+NOT_SUPPOSED = "not supposed"  # why groups are unknown of somebody whom an administrator describes
 _SCOPE_OF_A_RULE = ("resource", "client", "provider")  # a rule that fails here is about something else
 
 
@@ -38,26 +39,34 @@ class JudgedRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """A decision and its reasons. `demands` are what the resource requires and this sign-in is not; `remedies` are sentences."""
+    """A decision and its reasons. `demands` are what the resource requires and this sign-in is not; `remedies` are sentences.
+
+    `acr_there` are the provider's words for the person's `acr`, where ACR_MAP makes them others than ours.
+    """
 
     decision: Decision
     withheld: tuple[str, ...]
     demands: tuple[str, ...]
     rules: tuple[JudgedRule, ...]
     remedies: tuple[str, ...]
+    acr_there: tuple[str, ...]
 
 
 def explain(request: AccessRequest, decision: Decision, rules: RuleSet, config: ProviderConfig | None) -> Explanation:
     """Return the reasons of a decision that these rules made."""
     facts = facts_of(request.identity, request.client, request.resource, config, now=request.now)
     withheld = tuple(scope for scope in request.scopes if scope not in decision.scopes)
-    remedies = list(_remedies(request, decision, rules, facts)) if withheld or not decision.allowed else []
+    remedies: list[str] = []
+    if withheld or not decision.allowed:
+        asked = _asked_of(rules, facts) if decision.rule != SIGN_IN else {"group"} if _by_group(config) else set()
+        remedies = [*_unknown(request, asked, config), *_remedies(request, decision, rules, facts, config)]
     return Explanation(
         decision=decision,
         withheld=withheld,
         demands=tuple(requirement.unmet(request.resource.require, facts)),
         rules=tuple(_judged(one, facts) for one in rules.matchers),
         remedies=tuple(remedies),
+        acr_there=tuple(word for word in step_up.upstream_words(facts.acr, config) if word != facts.acr),
     )
 
 
@@ -73,7 +82,9 @@ def _judged(one: Matcher, facts: Facts) -> JudgedRule:
     )
 
 
-def _remedies(request: AccessRequest, decision: Decision, rules: RuleSet, facts: Facts) -> Iterator[str]:
+def _remedies(
+    request: AccessRequest, decision: Decision, rules: RuleSet, facts: Facts, config: ProviderConfig | None
+) -> Iterator[str]:
     """Yield what would permit what is withheld: the smallest change first."""
     if decision.rule == SIGN_IN:
         yield f"Sign-in itself is barred: {decision.reason}"
@@ -81,7 +92,7 @@ def _remedies(request: AccessRequest, decision: Decision, rules: RuleSet, facts:
     if not request.scopes:
         yield f"No scope of {request.resource.id} is asked for"
     if decision.step_up is not None:
-        yield f"Signing in again, with {step_up.words(decision.step_up)}"
+        yield f"Signing in again, with {step_up.words(decision.step_up, config)}"
     elif decision.rule == REQUIRED:
         yield f"{request.resource.id} requires {' and '.join(requirement.unmet(request.resource.require, facts))}"
     everything = frozenset(request.resource.scopes)
@@ -101,6 +112,29 @@ def _remedies(request: AccessRequest, decision: Decision, rules: RuleSet, facts:
     yield from (sentence for _, sentence in sorted(near, key=lambda found: found[0]))
     if rules.matchers and not near and withheld and not _given(rules, facts, withheld, everything):
         yield f"No allow rule gives {' '.join(sorted(withheld))} on {request.resource.id} here: add one"
+
+
+def _by_group(config: ProviderConfig | None) -> bool:
+    """Tell whether it depends on groups who may sign in at all."""
+    return config is not None and config.allowed_groups is not None
+
+
+def _asked_of(rules: RuleSet, facts: Facts) -> set[str]:
+    """Return what the rules about this resource, client and provider ask of the person."""
+    about = [one for one in rules.matchers if all(c.holds(facts) for c in one.conditions if c.name in _SCOPE_OF_A_RULE)]
+    return {condition.name for one in about for condition in one.conditions}
+
+
+def _unknown(request: AccessRequest, asked: set[str], config: ProviderConfig | None) -> Iterator[str]:
+    """Yield that groups or roles are unknown and whose matter it is: no rule over them can be mended here."""
+    who = request.identity
+    if config is None or who.groups_unknown == NOT_SUPPOSED:
+        return
+    mend = "no change of a rule helps; mend the provider's claim, mapper or permission (providers/README.md)"
+    if "group" in asked and "group" in config.gives and who.groups is None:
+        yield f"The groups are unknown ({who.groups_unknown or 'no reason kept'}): {mend}"
+    if "role" in asked and "role" in config.gives and who.attributes.get("role") is None:
+        yield f"The roles are unknown: {mend}"
 
 
 def _given(rules: RuleSet, facts: Facts, withheld: frozenset[str], everything: frozenset[str]) -> bool:

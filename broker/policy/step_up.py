@@ -67,9 +67,19 @@ def upstream_values(acr: str, config: ProviderConfig) -> tuple[str, ...]:
     )  # a word of theirs that means something else here is no use
 
 
-def words(step_up: StepUp) -> str:
-    """Return what a step-up asks for, in words for the administrator."""
-    parts = [f"acr {' or '.join(step_up.acr_values)}"] if step_up.acr_values else []
+def upstream_words(acr: str | None, config: ProviderConfig | None) -> tuple[str, ...]:
+    """Return the provider's words for the `acr` that somebody has here; none for none."""
+    return upstream_values(acr, config) if acr is not None and config is not None else ()
+
+
+def words(step_up: StepUp, config: ProviderConfig | None) -> str:
+    """Return what a step-up asks for, in words for the administrator: the provider's, and ours where they differ."""
+    ours = {} if config is None else config.acr_map
+    values = [
+        value if ours.get(value, value) == value else f"{value} at the provider, {ours[value]} here"
+        for value in step_up.acr_values
+    ]
+    parts = [f"acr {' or '.join(values)}"] if values else []
     parts += [] if step_up.max_age is None else [f"an age of at most {step_up.max_age} s"]
     return " and ".join(parts)
 

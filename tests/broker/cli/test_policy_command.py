@@ -130,6 +130,30 @@ def test_the_words_for_a_person_tell_every_rule_and_condition(shell: Terminal) -
     assert "What would change it:" in text
 
 
+@pytest.mark.parametrize("reason", ["claim_absent", "graph_forbidden"])
+def test_why_groups_are_unknown_is_told_and_that_no_rule_mends_it(shell: Terminal, reason: str) -> None:
+    """The mapper or the permission is missing at the provider, and an administrator would else look at the rules."""
+    seen(alice(groups=None, groups_unknown=reason))
+    text = shell.run(*ASK, "--user", "u_alice").stdout
+
+    assert f"  groups           unknown ({reason})" in text.splitlines()
+    assert f"  - The groups are unknown ({reason}): no change of a rule helps; mend the provider's claim" in text
+    assert "The roles are unknown" not in text, "no rule asks for them"
+    described = shell.run(*ASK, "--user", "new@corp.example", "--role", "editor").stdout
+    assert "  groups           unknown (not supposed)" in described.splitlines()
+    assert "mend the provider's claim" not in described
+
+
+def test_an_acr_is_told_in_the_providers_word_and_in_ours(shell: Terminal) -> None:
+    """`ACR_MAP` makes two words of one."""
+    shell.env["BROKER_PROVIDERS__OIDC__ACR_MAP"] = '{"1": "pwd", "2": "gold"}'
+    seen(alice(acr="pwd"))
+    text = shell.ok(*ASK, "--user", "u_alice", "--scope", "files:read files:write")
+
+    assert "  acr              1 at the provider, pwd here" in text.splitlines()
+    assert "  - Signing in again, with acr 2 at the provider, gold here" in text.splitlines()
+
+
 def test_options_suppose_what_is_not_so(shell: Terminal) -> None:
     seen(alice(groups=()))
     assert shell.run(*ASK, "--user", "u_alice").exit_code == 1

@@ -43,6 +43,28 @@ def test_what_is_unknown_is_told_as_unknown():
     ]
 
 
+def test_unknown_groups_and_roles_are_the_providers_to_mend_and_told_first():
+    told = explained(rule("ops", group=("ops",)), rule("admins", role=("admin",)), identity=STRANGER)
+    assert told.remedies[0].startswith("The groups are unknown (claim_absent): no change of a rule helps")
+    assert told.remedies[1].startswith("The roles are unknown: no change of a rule helps")
+
+
+def test_unknown_groups_that_bar_the_sign_in_are_the_providers_to_mend_too():
+    told = explained(EVERYBODY, identity=STRANGER, config=provider(allowed_groups=("staff",)))
+    assert [remedy.split(":")[0] for remedy in told.remedies] == [
+        "The groups are unknown (claim_absent)",
+        "Sign-in itself is barred",
+    ]
+
+
+def test_what_no_rule_here_asks_or_the_provider_never_gives_is_not_told_as_unknown():
+    elsewhere = rule("mail", resource=("mail",), group=("staff",))
+    assert "unknown (" not in " ".join(explained(elsewhere, identity=STRANGER).remedies)
+    mute = provider(gives=frozenset({"user"}))
+    told = explained(rule("ops", group=("ops",), role=("x",)), identity=STRANGER, config=mute)
+    assert not [remedy for remedy in told.remedies if remedy.startswith("The ")]
+
+
 def test_the_nearest_rule_is_told_first():
     told = explained(
         rule("far", group=("ops",), role=("admin",)),
@@ -60,7 +82,7 @@ def test_the_nearest_rule_is_told_first():
 
 def test_unknown_and_empty_are_told_apart():
     remedy = rule("r", group=("ops",))
-    assert "(group is unknown here)" in explained(remedy, identity=STRANGER).remedies[0]
+    assert "(group is unknown here)" in explained(remedy, identity=STRANGER).remedies[-1]
     assert "(group is none here)" in explained(remedy, identity=person(groups=())).remedies[0]
 
 
