@@ -129,6 +129,7 @@ class AuthorizationCodeGrant:
                 grant_id=code.grant_id,
                 rule=decision.rule,
                 reason=decision.reason,
+                groups_unknown=grant.identity.groups_unknown,
             )
             await self._store.append_events([event])
             raise InvalidGrant(Reason.POLICY, decision.rule)

@@ -138,7 +138,12 @@ class RefreshTokenGrant:
         )
         if not decision.allowed:
             event = self._event(
-                Event.TOKEN_REFRESH_REFUSED, grant, reason="policy", rule=decision.rule, why=decision.reason
+                Event.TOKEN_REFRESH_REFUSED,
+                grant,
+                reason="policy",
+                rule=decision.rule,
+                why=decision.reason,
+                groups_unknown=grant.identity.groups_unknown,
             )
             await self._store.append_events([event])
             raise InvalidGrant(Reason.POLICY, decision.rule)

@@ -218,6 +218,7 @@ class Approvals:
             provider=identity.provider,
             rule=rule,
             reason=reason,
+            groups_unknown=identity.groups_unknown,
         )
         await self._store.append_events([event])
 
@@ -262,7 +263,9 @@ class Approvals:
             )
         return None
 
-    def _event(self, name: Event, approval: Approval, *, subject: str | None = None, **fields: str) -> AuditEvent:
+    def _event(
+        self, name: Event, approval: Approval, *, subject: str | None = None, **fields: str | None
+    ) -> AuditEvent:
         return self._audit.event(
             name,
             subject=subject,

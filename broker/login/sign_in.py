@@ -81,6 +81,7 @@ class SignIn:
             subject=identity.subject,
             provider=identity.provider,
             upstream_session=session.upstream.upstream_session_id,
+            groups_unknown=identity.groups_unknown,
         )
         saved = await self._store.save_session(
             session, replaces=digest(replaces) if replaces else None, now=now, events=[event]

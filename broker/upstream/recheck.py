@@ -201,7 +201,9 @@ class Recheck:
             identity=described.identity,
             sealed_tokens=self._vault.seal(described.identity, told.tokens) if told.tokens else session.sealed_tokens,
         )
-        event = self._event(Event.UPSTREAM_RECHECKED, session, groups_kept=kept)
+        event = self._event(
+            Event.UPSTREAM_RECHECKED, session, groups_kept=kept, groups_unknown=described.identity.groups_unknown
+        )
         known_at = session.known_at if kept else now
         for pause in (*STORED_AGAIN, None):
             try:

@@ -199,6 +199,11 @@ async def test_groups_that_the_provider_leaves_out_are_gone_at_once(tmp_path: Pa
         idp.people["alice"] = Person("u-alice", {k: v for k, v in idp.people["alice"].claims.items() if k != "groups"})
         broker.clock.forward(INTERVAL)
         assert (await broker.refresh(token)).json()["error"] == "invalid_grant"
+        for name in ("upstream.rechecked", "token.refresh_refused"):
+            assert (await broker.events(name))[-1]["groups_unknown"] == "claim_absent", "and the audit says why"
+        assert (await broker.browser().login()).status_code == 403
+        for name in ("session.started", "login.refused"):
+            assert (await broker.events(name))[-1]["groups_unknown"] == "claim_absent"
 
 
 async def test_an_address_that_the_provider_takes_away_counts_no_more(tmp_path: Path):
