@@ -163,6 +163,7 @@ async def test_an_encoded_path_reaches_no_handler(broker: BrokerUnderTest, metho
         answer = await http.send(request)
     assert answer.status_code == 404
     assert "access-control-allow-origin" not in answer.headers
+    assert int(answer.headers["content-length"]) == len(answer.content), "whoever reads on finds the next answer"
 
 
 async def test_bodies_are_limited_before_they_are_buffered(broker: BrokerUnderTest):
