@@ -21,7 +21,8 @@ def opening(at: Addresses, providers: Sequence[tuple[str, str]], log: str, moved
     yield f"  log                {log}"
     if moved:
         yield ""
-        yield f"  Not on its usual port, which is taken: {', '.join(moved)}."
+        yield "  Not on its usual port, which is taken:"
+        yield f"    {', '.join(moved)}"
     if at.idp is None:
         yield ""
         yield "  These redirect URIs must be registered at the identity provider:"

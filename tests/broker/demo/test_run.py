@@ -81,7 +81,7 @@ async def test_busy_ports_are_told_and_avoided(folder: Path) -> None:
         assert await demo({}, out, once=True) == 0
 
     shown = out.getvalue()
-    assert "Not on its usual port, which is taken: broker, identity provider, MCP server, client." in shown
+    assert "Not on its usual port, which is taken:\n    broker, identity provider, MCP server, client\n" in shown
     assert "http://127.0.0.1:9400" not in shown
 
 
