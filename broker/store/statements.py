@@ -2,6 +2,7 @@
 
 `/*skip locked*/` and `/*settled*/` are for PostgreSQL, which fills them in; SQLite has one writer at a time and needs neither.
 A grant's row is updated in place: the `purge_at` of a row is when it may go, and rotation moves no indexed column.
+`realm_id || ''` keeps SQLite from the index of all clients where another one narrows.
 Reads and changes of clients, logins and consents first, then codes, grants and tokens, then keys, audit and purge. Sessions and people
 stand in `upstream_statements`.
 """
@@ -39,10 +40,12 @@ REGISTER_CLIENT = Change(
                returning made""",
     # When full, the oldest goes that nobody used for a day: else one source fills the house for everybody (rule D13).
     evicted=Maybe(
-        """delete from client where realm_id = 'default' and :counted.made is not null
-           and (select value from counter where name = 'unused_clients') >= :unused and client_id = (
+        """delete from client where realm_id = 'default' and client_id in (
              select c.client_id from client c
-             where c.realm_id = 'default' and c.used_at is null and c.source = 'registered' and c.created_at <= :idle_since
+             where :counted.made is not null
+             and (select value from counter where name = 'unused_clients') >= :unused
+             and c.used_at is null and c.source = 'registered' and c.created_at <= :idle_since
+             and c.realm_id || '' = 'default'
              and not exists (
                select 1 from oauth_grant g where g.client_id = c.client_id and g.revoked_at is null and g.expires_at > :now)
              order by c.created_at limit 1)
@@ -252,18 +255,18 @@ POSTPONE_CLIENTS = Sweep(
          select max(g.expires_at) from oauth_grant g
          where g.client_id = client.client_id and g.revoked_at is null and g.expires_at > :now)
        where realm_id = 'default' and client_id in (
-         select c.client_id from client c where c.realm_id = 'default' and c.expires_at <= :now and exists (
+         select c.client_id from client c where c.expires_at <= :now and c.realm_id || '' = 'default' and exists (
            select 1 from oauth_grant g where g.client_id = c.client_id and g.revoked_at is null and g.expires_at > :now)
          limit :batch /*skip locked*/)"""
 )
 PURGE_CONSENTS = Sweep(
-    """delete from consent where realm_id = 'default' and client_id in (
-         select c.client_id from client c where c.realm_id = 'default' and c.expires_at <= :now and not exists (
+    """delete from consent where realm_id || '' = 'default' and client_id in (
+         select c.client_id from client c where c.expires_at <= :now and c.realm_id || '' = 'default' and not exists (
            select 1 from oauth_grant g where g.client_id = c.client_id and g.revoked_at is null and g.expires_at > :now))"""
 )
 PURGE_CLIENTS = Sweep(
     """delete from client where realm_id = 'default' and client_id in (
-         select c.client_id from client c where c.realm_id = 'default' and c.expires_at <= :now and not exists (
+         select c.client_id from client c where c.expires_at <= :now and c.realm_id || '' = 'default' and not exists (
            select 1 from oauth_grant g where g.client_id = c.client_id and g.revoked_at is null and g.expires_at > :now)
          limit :batch /*skip locked*/)"""
 )
