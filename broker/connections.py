@@ -10,9 +10,12 @@ import asyncio
 import sys
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from broker.exchange import Exchange
 from broker.wire import Refused
 
 MOST = 4096  # connections, where the system permits as many open files
@@ -123,7 +126,24 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head = self._framing = 0
         self._attend()
-        super().on_headers_complete()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Hand the request on, or have it wait until the one before it is answered (RFC 9112 section 9.3.2)."""
+        url, version, scope = httptools.parse_url(self.url), self.parser.get_http_version(), self.scope
+        path = url.path.decode("ascii")
+        scope["method"] = self.parser.get_method().decode("ascii")
+        scope["http_version"] = version
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = url.path
+        scope["query_string"] = url.query or b""
+        before = self.cycle
+        self.cycle = Exchange.of(self, keep_alive=version != "1.0" and self.parser.should_keep_alive())
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         """Tell the body from what surrounds it."""

@@ -35,7 +35,9 @@ LAYERS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"endpoints"}),
-    frozenset({"app", "core", "cli", "demo", "server", "connections", "wire", "edge", "answers", "dispatch"}),
+    frozenset(
+        {"app", "core", "cli", "demo", "server", "connections", "exchange", "wire", "edge", "answers", "dispatch"}
+    ),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 COMPOSITION = {"app", "cli", "demo"}
