@@ -22,9 +22,9 @@ class Dispatcher:
     """The routes without parameters; `otherwise` serves the rest."""
 
     def __init__(self, routes: Iterable[Route], *, otherwise: ASGIApp, answers: Answers) -> None:
-        """Keep the handlers by method and path."""
-        self._handlers = {
-            (method, route.path): route.endpoint
+        """Keep them by method and path."""
+        self._routes = {
+            (method, route.path): route
             for route in routes
             for method in (route.methods or set()) - {"HEAD"}
             if "{" not in route.path and inspect.ismethod(route.endpoint)
@@ -34,13 +34,14 @@ class Dispatcher:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        handle = self._handlers.get((scope.get("method", ""), scope.get("path", "")))
-        if handle is None:
+        route = self._routes.get((scope.get("method", ""), scope.get("path", "")))
+        if route is None:
             await self._otherwise(scope, receive, send)
             return
+        scope["route"] = route  # as the router does: refusals name the path by it
         request = Request(scope, receive, send)
         try:
-            response = await handle(request)
+            response = await route.endpoint(request)
         except OAuthError as error:
             response = await self._answers.refused(request, error)
         except StoreUnavailable as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -22,6 +23,12 @@ async def test_an_unknown_client_is_a_local_page(broker: BrokerUnderTest, client
     assert page.status_code == 400
     assert "location" not in page.headers
     assert page.headers["content-type"].startswith("text/html")
+
+
+async def test_a_refusal_is_logged_under_the_path_that_refused(broker: BrokerUnderTest):
+    await broker.browser().authorize(client_id="nobody")
+    refused = [json.loads(line) for line in broker.oracle.log if '"request.refused"' in line]
+    assert [line["path"] for line in refused] == ["/authorize"]
 
 
 async def test_a_program_gets_the_refusal_as_json(broker: BrokerUnderTest):
