@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from broker.keys import SigningKeys
@@ -20,6 +21,16 @@ REMEMBERED = 4096  # verified tokens, about 1.5 kB each
 MOST_HEADERS = 64  # there is one for each key and type
 
 
+@dataclass(slots=True)
+class _Verified:
+    """A token whose signature held: its key, type and claims, and what they come to once somebody asked."""
+
+    kid: str
+    typ: str | None
+    claims: Mapping[str, Any]
+    token: AccessToken | None = None
+
+
 class OwnTokens:
     """Tells our tokens from everything else."""
 
@@ -29,8 +40,7 @@ class OwnTokens:
         self._issuer = issuer
         self._store = store
         self._keys = keys
-        # SHA-256 of a token whose signature held -> its key, type and claims; losing an entry costs one verification.
-        self._verified: dict[bytes, tuple[str, str | None, Mapping[str, Any]]] = {}
+        self._verified: dict[bytes, _Verified] = {}  # by a token's SHA-256; losing an entry costs one verification
         self._headers: dict[str, tuple[str, str]] = {}  # an encoded header of ours -> its key and type
 
     async def refresh_token(self, text: str) -> tuple[Grant, int] | None:
@@ -47,11 +57,14 @@ class OwnTokens:
         """Return a genuine access token that has not expired at `now` (seconds); raises InvalidToken, StoreUnavailable."""
         key = hashlib.sha256(text.encode()).digest()
         found = self._verified.get(key)
-        if found is None or self._keys.verification_key(found[0]) is None:
+        if found is None or self._keys.verification_key(found.kid) is None:
             found = await self._verify(text)
             self._keep(key, found)
-        _, typ, claims = found
-        return access_token.check(typ, claims, issuer=self._issuer, now=now)
+        token = found.token
+        if token is None:
+            token = found.token = access_token.read(found.typ, found.claims, issuer=self._issuer)
+        access_token.check_time(token, now=now)
+        return token
 
     def minted(self, text: str, claims: Mapping[str, Any]) -> None:
         """Remember a token that was signed here a moment ago: whoever is asked about it need not verify our own signature."""
@@ -62,19 +75,19 @@ class OwnTokens:
                 self._headers.clear()
             members = jws.decode_object(jws.decode_base64url(header))
             known = self._headers[header] = (members["kid"], members["typ"])
-        self._keep(hashlib.sha256(text.encode()).digest(), (*known, claims))
+        self._keep(hashlib.sha256(text.encode()).digest(), _Verified(*known, claims))
 
-    def _keep(self, key: bytes, verified: tuple[str, str | None, Mapping[str, Any]]) -> None:
+    def _keep(self, key: bytes, verified: _Verified) -> None:
         if len(self._verified) >= self._size:
             del self._verified[next(iter(self._verified))]
         self._verified[key] = verified
 
-    async def _verify(self, text: str) -> tuple[str, str | None, Mapping[str, Any]]:
+    async def _verify(self, text: str) -> _Verified:
         try:
             unverified = jws.parse(text)
             key = await self._keys.find_verification_key(unverified.kid)
             if key is None:
                 raise InvalidToken(Reason.TOKEN_SIGNATURE, "unknown key")
-            return unverified.kid, unverified.typ, jws.decode_object(jws.verify(unverified, key))
+            return _Verified(unverified.kid, unverified.typ, jws.decode_object(jws.verify(unverified, key)))
         except jws.JwsRefused as refused:
             raise InvalidToken(Reason.TOKEN_SIGNATURE, refused.reason) from None

@@ -23,6 +23,7 @@ class AccessToken:
     grant_id: str
     client_id: str
     audience: str
+    issued_at: int
     expires_at: int
     claims: Mapping[str, Any]
 
@@ -52,11 +53,11 @@ def claims(
     return body
 
 
-def check(typ: object, body: Mapping[str, Any], *, issuer: str, now: int) -> AccessToken:
-    """Return an access token of ours from its verified header `typ` and claims; raises InvalidToken.
+def read(typ: object, body: Mapping[str, Any], *, issuer: str) -> AccessToken:
+    """Return an access token of ours from its verified header `typ` and claims, whatever the time is; raises InvalidToken.
 
     Every claim we always mint must be there with its type, so that no other JWT signed with these keys passes for one. A token
-    bound to a key we do not understand (`cnf`) is refused: presented as Bearer, it was stolen. `now` in seconds.
+    bound to a key we do not understand (`cnf`) is refused: presented as Bearer, it was stolen.
     """
     if not isinstance(typ, str) or typ not in TYPES:
         raise InvalidToken(Reason.TOKEN_KIND)
@@ -70,13 +71,18 @@ def check(typ: object, body: Mapping[str, Any], *, issuer: str, now: int) -> Acc
         raise InvalidToken(Reason.TOKEN_ISSUER)
     if "cnf" in body:
         raise InvalidToken(Reason.TOKEN_BOUND)
-    if now >= body["exp"] or body["iat"] > now + LEEWAY:
-        raise InvalidToken(Reason.TOKEN_TIME)
     return AccessToken(
         jti=body["jti"],
         grant_id=body["grant_id"],
         client_id=body["client_id"],
         audience=body["aud"],
+        issued_at=body["iat"],
         expires_at=body["exp"],
         claims=body,
     )
+
+
+def check_time(token: AccessToken, *, now: int) -> None:
+    """Raise InvalidToken for a token that has expired at `now` (seconds), or was issued later than clocks can differ."""
+    if now >= token.expires_at or token.issued_at > now + LEEWAY:
+        raise InvalidToken(Reason.TOKEN_TIME)

@@ -189,3 +189,20 @@ async def test_without_a_resource_secret_there_is_nobody_to_answer(house: TokenH
     tokens = OwnTokens(ISSUER, store=house.store, keys=house.keys)
     nobody = Introspect(ISSUER, resources=[make_resource()], tokens=tokens, store=house.store, clock=house.clock)
     assert nobody.metadata() == {}
+
+
+async def test_credentials_that_were_right_once_make_no_others_right(house: TokenHouse):
+    """Rule E14: what is remembered is one spelling of one resource's secret, and whose it is."""
+    token = (await house.tokens())["access_token"]
+    mail = {"resource": "mail", "secret": SECRET + "mail"}
+    for _ in range(3):
+        assert await house.active(token)
+        assert await house.introspect(token, **mail) == INACTIVE
+        for caller, secret in (
+            ("files", SECRET + "x"),
+            ("files", SECRET + "mail"),
+            ("mail", SECRET),
+            ("nobody", SECRET),
+        ):
+            answer = await house.post("/introspect", {"token": token}, auth=(caller, secret))
+            assert answer.status_code == 401
