@@ -17,7 +17,7 @@ from broker.oauth import ASSERTION_TYPE_JWT_BEARER, InvalidClient, InvalidReques
 from broker.protocol import basic_credentials, client_assertion
 from broker.settings import Settings
 from broker.store.base import Store
-from broker.web import Params
+from broker.web import Params, caller_address, header_values
 
 NONE, SECRET, ASSERTION = "none", "secret", "assertion"
 KIND = {"none": NONE, "client_secret_basic": SECRET, "client_secret_post": SECRET, "private_key_jwt": ASSERTION}
@@ -53,14 +53,14 @@ class ClientAuthenticator:
 
         Raises InvalidRequest for two mechanisms at once or two ids, InvalidClient for none at all or a malformed one.
         """
-        headers = request.headers.getlist("authorization")
+        headers = header_values(request, b"authorization")
         secret, assertion = params.get("client_secret"), params.get("client_assertion")
         assertion_type = params.get("client_assertion_type")
         if len(headers) + (secret is not None) + (assertion is not None or assertion_type is not None) > 1:
             raise InvalidRequest(Reason.CREDENTIALS_AMBIGUOUS)
-        source, client_id = request.state.source, params.get("client_id")
+        source, client_id = caller_address(request), params.get("client_id")
         if headers:
-            basic = basic_credentials.parse(headers[0])
+            basic = basic_credentials.parse(headers[0].decode("latin-1"))
             kind = SECRET if basic.secrets else NONE
             hashes = tuple(digest(reading) for reading in basic.secrets)
             presented = Presented(client_id=basic.id, kind=kind, source=source, secret_hashes=hashes)

@@ -90,11 +90,21 @@ def _unescaped(text: str) -> str:
     return text
 
 
+def header_values(request: Request, name: bytes) -> list[bytes]:
+    """Return every value of a header, `name` in lower case, as it came."""
+    return [value for key, value in request.scope["headers"] if key == name]
+
+
+def caller_address(request: Request) -> str:
+    """Return the caller's address, as the edge has found it (rules G2, G3)."""
+    return str(request.scope["state"]["source"])
+
+
 async def read_body(request: Request, *, limit: int = MAX_BODY, within: float = BODY_TIME) -> bytes:
     """Return the body, refusing more than `limit` bytes before they are buffered, and slow ones (rules G5, G14)."""
-    declared = request.headers.get("content-length", "0")
-    if not declared.isascii() or not declared.isdigit() or int(declared[:12]) > limit:
-        raise InvalidRequest(Reason.BODY_TOO_LARGE)
+    for declared in header_values(request, b"content-length"):
+        if not declared.isdigit() or int(declared[:12]) > limit:
+            raise InvalidRequest(Reason.BODY_TOO_LARGE)
     deadline = _Deadline(within)
     body, more = b"", True
     try:
@@ -138,18 +148,21 @@ class _Deadline:
         self._timer.cancel()
 
 
+def _media_type(request: Request) -> bytes:
+    found = header_values(request, b"content-type")
+    return found[0].partition(b";")[0].strip().lower() if found else b""
+
+
 async def read_form(request: Request, *, limit: int = MAX_BODY) -> Params:
     """Return a urlencoded form from the body; anything else, multipart included, is refused (rules E15, G6)."""
-    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if content_type != "application/x-www-form-urlencoded":
+    if _media_type(request) != b"application/x-www-form-urlencoded":
         raise InvalidRequest(Reason.BODY_MALFORMED)
     return parse_urlencoded(await read_body(request, limit=limit))
 
 
 async def read_json_object(request: Request, *, limit: int = MAX_BODY) -> dict[str, Any]:
     """Return a JSON object from the body; raises InvalidRequest."""
-    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if content_type != "application/json":
+    if _media_type(request) != b"application/json":
         raise InvalidRequest(Reason.BODY_MALFORMED)
     return parse_json_object(await read_body(request, limit=limit))
 
@@ -241,7 +254,7 @@ def error_response(error: OAuthError, *, basic: bool = False) -> Response:
 
 def tried_basic(request: Request) -> bool:
     """Whether the request carried HTTP Basic credentials."""
-    return request.headers.get("authorization", "")[:6].lower() == "basic "
+    return any(value[:6].lower() == b"basic " for value in header_values(request, b"authorization")[:1])
 
 
 def cookies(request: Request) -> dict[str, str]:

@@ -22,7 +22,7 @@ from broker.protocol import authorization_request, redirect_uri
 from broker.protocol.consent import consent_key
 from broker.settings import Settings
 from broker.store.base import Store
-from broker.web import Params, parse_urlencoded
+from broker.web import Params, caller_address, parse_urlencoded
 
 UNKNOWN_CLIENT = Words(
     title="This app is not known here",
@@ -78,7 +78,7 @@ class Authorize:
         """Answer a request to authorize."""
         try:
             params = parse_urlencoded(request.scope["query_string"])
-            client = await self._client(params, request.state.source)
+            client = await self._client(params, caller_address(request))
             target = _target(params, client, self._settings.redirect_schemes)
         except OAuthError as error:
             return self._refusals.page(request, error, target=None, words=_words(error), status=_status(error))

@@ -21,7 +21,7 @@ from broker.model import Client, Session
 from broker.oauth import AccessDenied, InvalidClient, InvalidRequest, OAuthError, Reason, TemporarilyUnavailable
 from broker.protocol import redirect_uri
 from broker.protocol.consent import csrf_matches, same_origin
-from broker.web import Params, read_form
+from broker.web import Params, caller_address, read_form
 
 CHANGED = "Something changed since this page was shown. Please look at it again before you answer."
 ENDED = "Your session at the identity provider has ended. Please sign in again."
@@ -106,7 +106,7 @@ class Consent:
             raise InvalidRequest(Reason.CSRF)
         if not self._page.can_show(sealed.request):
             raise InvalidRequest(Reason.RESOURCE_UNKNOWN)
-        client = await self._clients.resolve(sealed.request.client_id, source=request.state.source)
+        client = await self._clients.resolve(sealed.request.client_id, source=caller_address(request))
         if not redirect_uri.matches(client.redirect_uris, sealed.request.redirect_uri):
             raise InvalidRequest(Reason.REDIRECT_URI_MISMATCH)
         return Answer(form=form, sealed=sealed, client=client, browser=browser)
@@ -198,7 +198,7 @@ class Consent:
             request_id=answer.sealed.request_id,
             request=answer.sealed.request,
             client=answer.client,
-            source=request.state.source,
+            source=caller_address(request),
             remember=_remember(answer.form),
         )
 

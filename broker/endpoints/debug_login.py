@@ -26,7 +26,7 @@ from broker.policy.administrators import is_administrator
 from broker.protocol.consent import csrf_matches, csrf_token, same_origin
 from broker.settings import Settings
 from broker.upstream.configured import ProviderButton
-from broker.web import Params, read_form
+from broker.web import Params, caller_address, read_form
 from providers.base import UpstreamError, UpstreamIdentity
 
 PATH = "/debug/login"
@@ -85,7 +85,7 @@ class DebugLogin:
                 request_id=self._entropy.token(),
                 request=debugging.request(in_full=form.get("show") == "yes", anew=form.get("anew") == "yes"),
                 client=debugging.CLIENT,
-                source=request.state.source,
+                source=caller_address(request),
                 remember=False,
             )
             cookie = self._cookies.read(request).login

@@ -6,6 +6,7 @@ get the same answer. Whether the token or its grant was ended is asked of the st
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +21,7 @@ from broker.oauth import InvalidClient, InvalidToken, Reason
 from broker.own_tokens import OwnTokens
 from broker.protocol import basic_credentials
 from broker.store.base import Store
-from broker.web import json_response, read_form
+from broker.web import header_values, json_response, read_form
 
 PATH = "/introspect"
 SPELLINGS = 4  # of one resource's right credentials that are remembered: it sends the same with every request
@@ -72,14 +73,14 @@ class Introspect:
 
     def _authenticate(self, request: Request) -> Resource:
         """Return the resource whose credentials the request carries in HTTP Basic (RFC 7617)."""
-        headers = request.headers.getlist("authorization")
+        headers = header_values(request, b"authorization")
         if len(headers) != 1:
             raise InvalidClient(Reason.CREDENTIALS_AMBIGUOUS if headers else Reason.CREDENTIALS_MISSING)
-        written = digest(headers[0])
+        written = hashlib.sha256(headers[0]).digest()
         recognised = self._recognised.get(written)
         if recognised is not None:
             return recognised
-        presented = basic_credentials.parse(headers[0])
+        presented = basic_credentials.parse(headers[0].decode("latin-1"))
         caller = self._callers.get(presented.id)
         expected = caller.secret_hash if caller is not None and caller.secret_hash is not None else _NOBODY
         # Every reading is compared, whichever matches, and for unknown ids too (rule E14).

@@ -25,7 +25,7 @@ from broker.protocol import client_metadata
 from broker.protocol.public_address import network_of
 from broker.settings import Settings
 from broker.store.base import Registration, RegistrationLimits, Store
-from broker.web import json_response, read_json_object
+from broker.web import caller_address, json_response, read_json_object
 
 LONGEST_RETRY = 60  # seconds; a client that is told to wait an hour never comes back
 FULL_RETRY = 300  # seconds
@@ -73,7 +73,7 @@ class Register:
         if client.token_endpoint_auth_method in client_metadata.SECRET_METHODS:
             secret = self._entropy.token(32)
             client = replace(client, secret_hash=digest(secret))
-        await self._save(client, network_of(request.state.source), now)
+        await self._save(client, network_of(caller_address(request)), now)
         return json_response(_answer(client, secret), status=201)
 
     def _check_initial_access_token(self, request: Request) -> None:

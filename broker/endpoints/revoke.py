@@ -20,7 +20,7 @@ from broker.own_tokens import OwnTokens
 from broker.protocol.access_token import AccessToken
 from broker.protocol.client_keys import ALGORITHMS
 from broker.store.base import Store
-from broker.web import json_response, read_form
+from broker.web import caller_address, json_response, read_form
 
 PATH = "/revoke"
 REASON = "revoked_by_client"
@@ -59,7 +59,7 @@ class Revoke:
         text = params.require("token")  # token_type_hint is not needed: our tokens tell their kind
         now = self._clock.now()
         token, grant = await self._find(text, now)
-        client = await self._gate.admit(presented, grant, source=request.state.source)
+        client = await self._gate.admit(presented, grant, source=caller_address(request))
         if grant is not None and grant.client_id == client.client_id:
             await self._end(token, grant, now)
         return json_response({})

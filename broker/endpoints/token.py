@@ -19,7 +19,7 @@ from broker.grants.base import GrantType, TokenRequest
 from broker.oauth import AUTH_METHODS, InvalidRequest, Reason, UnauthorizedClient, UnsupportedGrantType
 from broker.protocol.client_keys import ALGORITHMS
 from broker.token_issuer import TokenIssuer
-from broker.web import json_response, read_form
+from broker.web import caller_address, json_response, read_form
 
 PATH = "/token"
 
@@ -59,7 +59,7 @@ class Token:
             raise UnsupportedGrantType(Reason.GRANT_TYPE_UNKNOWN)
         if params.get("authorization_details") is not None:  # refused, not ignored: it asks for less than a scope
             raise InvalidRequest(Reason.PARAMETER_UNSUPPORTED, "authorization_details")
-        source = request.state.source
+        source = caller_address(request)
         found = await grant_type.find(params)
         client = await self._gate.admit(presented, found.grant if found else None, source=source)
         if grant_type.grant_type not in client.grant_types:
