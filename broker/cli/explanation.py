@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from broker.cli.context import moment
+from broker.cli.sign_ins import SignIn
 from broker.model import StepUp
 from broker.policy import AccessRequest, Explanation, JudgedRule
 
 
-def as_object(request: AccessRequest, told: Explanation) -> dict[str, Any]:
-    """Return everything, for a program; times in seconds."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is decided about a person as one sign-in knows them, and why."""
+
+    sign_in: SignIn
+    request: AccessRequest
+    why: Explanation
+
+
+def as_object(told: Sequence[Told]) -> dict[str, Any]:
+    """Return everything, for a program; times in seconds. `others`: the same about the person's other live sign-ins."""
+    first, *others = told
+    return {**_object(first), "others": [_object(one) for one in others]}
+
+
+def _object(one: Told) -> dict[str, Any]:
+    request, told = one.request, one.why
     decision = told.decision
     return {
         "allowed": decision.allowed,
@@ -28,6 +46,12 @@ def as_object(request: AccessRequest, told: Explanation) -> dict[str, Any]:
         "asked": request.scopes,
         "rules": [asdict(one) for one in told.rules],
         "would_change": told.remedies,
+        "sign_in": {
+            "live": one.sign_in.live,
+            "since": one.sign_in.since,
+            "checked_at": one.sign_in.checked_at,
+            "grants": one.sign_in.grants,
+        },
     }
 
 
@@ -55,13 +79,13 @@ def _person(request: AccessRequest) -> dict[str, Any]:
     }
 
 
-def as_lines(request: AccessRequest, told: Explanation) -> list[str]:
+def as_lines(sign_ins: Sequence[Told]) -> list[str]:
     """Return everything in the order in which an administrator asks for it."""
+    first, *others = sign_ins
+    request, told = first.request, first.why
     decision, who = told.decision, request.identity
-    verdict = "PERMITTED" if decision.allowed else "REFUSED"
     lines = [
-        f"{verdict}: {' '.join(decision.scopes) or 'nothing'}"
-        + (f" (not {' '.join(told.withheld)})" if told.withheld else ""),
+        _verdict(told),
         f"  rule      {decision.rule}",
         f"  reason    {decision.reason}",
     ]
@@ -71,14 +95,45 @@ def as_lines(request: AccessRequest, told: Explanation) -> list[str]:
         "",
         f"{who.email or who.name or who.subject} ({who.provider}) with {request.client.client_id} on {request.resource.url}",
     ]
-    lines += _person_lines(request, told)
+    lines += [*_person_lines(request, told), f"  {'sign-in':<17}{_sign_in(first.sign_in)}"]
+    if others:
+        lines += ["", "Signed in otherwise, too:"]
+        for one in others:
+            lines += _other_lines(one, first)
     if told.rules:
         lines += ["", "Rules:"]
-        for one in told.rules:
-            lines += _rule_lines(one)
+        for rule in told.rules:
+            lines += _rule_lines(rule)
     if told.remedies:
         lines += ["", "What would change it:", *(f"  - {remedy}" for remedy in told.remedies)]
     return lines
+
+
+def _verdict(told: Explanation) -> str:
+    verdict = "PERMITTED" if told.decision.allowed else "REFUSED"
+    withheld = f" (not {' '.join(told.withheld)})" if told.withheld else ""
+    return f"{verdict}: {' '.join(told.decision.scopes) or 'nothing'}{withheld}"
+
+
+def _sign_in(one: SignIn) -> str:
+    """Return which sign-in this is, and whether the app's access hangs on it."""
+    if not one.live:
+        return "none lives; this is how the person was last described"
+    since = f"{moment(one.since)}, checked {moment(one.checked_at)}"
+    return f"{since}; the app's grant {' and '.join(one.grants)} hangs on it" if one.grants else f"{since}; no grant"
+
+
+def _other_lines(one: Told, first: Told) -> list[str]:
+    """Return what another sign-in comes to, and what of the person is otherwise there."""
+    mine, theirs = _person(one.request), _person(first.request)
+    otherwise = [f"{name} {_words(value)}" for name, value in mine.items() if value != theirs[name]]
+    same = one.why.decision == first.why.decision
+    return [
+        f"  {'the same' if same else _verdict(one.why)}",
+        f"      sign-in {_sign_in(one.sign_in)}",
+        *([] if same else [f"      rule {one.why.decision.rule}: {one.why.decision.reason}"]),
+        *([f"      {'; '.join(otherwise)}"] if otherwise else []),
+    ]
 
 
 def _person_lines(request: AccessRequest, told: Explanation) -> list[str]:

@@ -1,6 +1,7 @@
 """`mcp-broker policy explain`: what the rules decide about somebody, which rule decided, and what would change it.
 
-The person is as the newest session or grant in the database knows them; options say otherwise, or describe somebody unknown.
+The person is as the sign-in knows them that this app's grant hangs on; where there is none, every live sign-in is judged, the newest
+first. Options say otherwise, or describe somebody unknown.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from broker.cli.context import (
     settings_from,
     stop,
 )
-from broker.cli.explanation import as_lines, as_object
+from broker.cli.explanation import Told, as_lines, as_object
+from broker.cli.sign_ins import SignIn, sign_ins
 from broker.config.faults import Wrong
 from broker.config.kinds import duration
 from broker.config.resources import find
@@ -129,7 +131,11 @@ def explain(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the decision about a person, the rule that made it, and what would change it; status 1 where it is a refusal."""
+    """Print the decision about a person, the rule that made it, and what would change it; status 1 where it is a refusal.
+
+    Somebody who signed in several times is judged as the sign-in knows them that the app's grant hangs on, else as the newest; what
+    is decided about the others is told as well.
+    """
     supposed = Supposed(
         provider=provider,
         email=email,
@@ -146,14 +152,14 @@ def explain(
         known = ", ".join(p.id for p in settings.providers) or "none"
         raise typer.BadParameter(f"{provider!r} is not configured: {known}", param_hint="--provider")
     asked = _Question(user, client, _resource(settings, resource), " ".join(scope) if scope else None, supposed)
-    request = at_desk(settings, asked.request)
-    told = Policy(settings).explain(request)
+    policy = Policy(settings)
+    told = [Told(sign_in, request, policy.explain(request)) for sign_in, request in at_desk(settings, asked.requests)]
     if as_json:
-        print_json(as_object(request, told))
+        print_json(as_object(told))
     else:
-        for line in as_lines(request, told):
+        for line in as_lines(told):
             typer.echo(plain(line))
-    if not told.decision.allowed:
+    if not told[0].why.decision.allowed:
         raise typer.Exit(REFUSED)
 
 
@@ -167,20 +173,33 @@ class _Question:
     scope: str | None
     supposed: Supposed
 
-    async def request(self, desk: Desk) -> AccessRequest:
-        """Return what would be asked of the policy, with the person as the database knows them."""
+    async def requests(self, desk: Desk) -> list[tuple[SignIn, AccessRequest]]:
+        """Return what would be asked of the policy, once for each sign-in by which the database knows the person."""
         try:
             scopes = requested(self.resource, self.scope)
         except InvalidScope:
             raise typer.BadParameter("write scopes such as files:read", param_hint="--scope") from None
-        now = desk.clock.now()
-        return AccessRequest(
-            identity=self.supposed.over(await self._person(desk), now),
-            client=await self._app(desk),
-            resource=self.resource,
-            scopes=scopes,
-            now=now,
+        now, person, client = desk.clock.now(), await self._person(desk), await self._app(desk)
+        found = sign_ins(
+            person,
+            await desk.store.holdings(person.subject, now=now),
+            client_id=client.client_id,
+            resource=self.resource.url,
+            provider=self.supposed.provider,
         )
+        return [
+            (
+                one,
+                AccessRequest(
+                    identity=self.supposed.over(one.identity, now),
+                    client=client,
+                    resource=self.resource,
+                    scopes=scopes,
+                    now=now,
+                ),
+            )
+            for one in found
+        ]
 
     async def _app(self, desk: Desk) -> Client:
         configured = next((c for c in desk.settings.clients if c.client_id == self.client), None)
