@@ -162,7 +162,14 @@ class SqlStore:
         return upstream_rows.upstream_of(row) if row else None
 
     async def renew_upstream_session(
-        self, session: UpstreamSession, *, lease: str, now: int, known_at: int, events: Events
+        self,
+        session: UpstreamSession,
+        *,
+        lease: str,
+        now: int,
+        known_at: int,
+        events: Events,
+        ends_grants: bool = True,
     ) -> bool:
         values: Values = {
             "upstream_session_id": session.upstream_session_id,
@@ -172,6 +179,7 @@ class SqlStore:
             "sealed_tokens": session.sealed_tokens,
             "now": now,
             "known_at": known_at,
+            "ends_grants": int(ends_grants),
         }
         return await self._done(upstream.RENEW, values, events)
 

@@ -58,9 +58,20 @@ class KeepsUpstream(Protocol):
         ...
 
     async def renew_upstream_session(
-        self, session: UpstreamSession, *, lease: str, now: int, known_at: int, events: Events
+        self,
+        session: UpstreamSession,
+        *,
+        lease: str,
+        now: int,
+        known_at: int,
+        events: Events,
+        ends_grants: bool = True,
     ) -> bool:
-        """Store what the provider said, checked now, and give the lease back. False when the lease is another's, or it ended."""
+        """Store what the provider said, checked now, and give the lease back. False when the lease is another's, or it ended.
+
+        False as well, and the lease is kept, when the answer names a `sid` that was logged out since the login began (rule B17);
+        unless a logout leaves grants alone (`ends_grants`): browser sessions are dead by that tombstone then, and nothing else is.
+        """
         ...
 
     async def release_upstream_session(

@@ -7,7 +7,7 @@ whichever comes first, one of the two sees the other, on any number of replicas.
 
 from __future__ import annotations
 
-from broker.store.database import Change, Query, Sweep
+from broker.store.database import Change, Maybe, Query, Sweep
 
 COLUMNS = """u.upstream_session_id, u.subject, u.identity, u.sealed_tokens, u.began_at, u.checked_at, u.known_at, u.expires_at,
              u.shared_key, u.ended_at, u.ended_reason"""
@@ -65,11 +65,20 @@ LEASE = Change(
               returning upstream_session_id, subject, identity, sealed_tokens, began_at, checked_at, known_at, expires_at,
                 shared_key, ended_at, ended_reason"""
 )
+# A `sid` that only the answer brought may have been logged out while it was on its way. The look at it is an insertion: it waits for a
+# logout that is leaving the very tombstone, and the logout waits for it, and then finds the session by its new key (rule B17).
 RENEW = Change(
+    known=Maybe(
+        """insert into logout_tombstone (key, at, expires_at)
+           select :session_key, 0, :now where exists (select 1 from upstream_session
+             where upstream_session_id = :upstream_session_id and session_key <> :session_key)
+           on conflict (key) do update set at = logout_tombstone.at returning at"""
+    ),
     renewed="""update upstream_session set identity = :identity, session_key = :session_key, sealed_tokens = :sealed_tokens,
                  checked_at = :now, known_at = :known_at, lease = null, lease_until = null
                where upstream_session_id = :upstream_session_id and lease = :lease and ended_at is null
-               returning upstream_session_id"""
+               and (:ends_grants = 0 or coalesce(:known.at, 0) < began_at)
+               returning upstream_session_id""",
 )
 RELEASE = Change(
     released="""update upstream_session set sealed_tokens = coalesce(:sealed_tokens, sealed_tokens), lease = null,
@@ -140,7 +149,9 @@ _LIVE_GRANT = """g.realm_id = 'default' and g.revoked_at is null and g.activated
                  and g.expires_at > :now and not exists (
                    select 1 from upstream_session e where e.upstream_session_id = g.upstream_session_id
                    and e.ended_at is not null)"""
-_LIVE_SESSION = "s.realm_id = 'default' and s.expires_at > :now and u.ended_at is null"
+_LIVE_SESSION = "s.realm_id = 'default' and s.expires_at > :now and u.ended_at is null and not " + LOGGED_OUT.format(
+    "u."
+)
 LIST_PEOPLE = Query(
     f"""select p.subject, p.seen_at,
           coalesce(

@@ -191,7 +191,10 @@ class Recheck:
     async def _renew(
         self, session: UpstreamSession, lease: str, told: UpstreamIdentity, interval: int
     ) -> _Outcome | None:
-        """Store what was told before anything is made of it; None when it was another's to store."""
+        """Store what was told before anything is made of it; None when it was another's to store.
+
+        A `sid` that only this answer named, and that was logged out meanwhile, ends what the answer would have kept (rule B17).
+        """
         now = self._clock.now()
         age = now - session.known_at
         described = describe(session.identity, told, age=age, interval=interval)
@@ -205,17 +208,19 @@ class Recheck:
             Event.UPSTREAM_RECHECKED, session, groups_kept=kept, groups_unknown=described.identity.groups_unknown
         )
         known_at = session.known_at if kept else now
+        config = self._upstream.config(session.identity.provider)
+        ends_grants = config is None or config.logout_ends_grants
         for pause in (*STORED_AGAIN, None):
             try:
-                stored = await self._store.renew_upstream_session(
-                    renewed, lease=lease, now=now, known_at=known_at, events=[event]
-                )
+                if await self._store.renew_upstream_session(
+                    renewed, lease=lease, now=now, known_at=known_at, events=[event], ends_grants=ends_grants
+                ):
+                    return Vouched(identity=described.identity, checked_at=now)
+                return await self._end(session, lease, "logout") if ends_grants else None
             except StoreUnavailable:
                 if pause is None:
                     raise
                 await self._clock.sleep(pause)
-            else:
-                return Vouched(identity=described.identity, checked_at=now) if stored else None
         return None
 
     async def _refused(self, session: UpstreamSession, lease: str, error: UpstreamError) -> _Outcome | None:
@@ -224,11 +229,7 @@ class Recheck:
         provider = session.identity.provider
         what = consequence(error.fault)
         if what is Consequence.END:
-            event = self._event(Event.UPSTREAM_ENDED, session, fault=error.fault.value, reason=reason)
-            ended = await self._store.end_upstream_session(
-                session.upstream_session_id, lease=lease, now=self._clock.now(), reason=reason, events=[event]
-            )
-            return _Ended(reason) if ended else None
+            return await self._end(session, lease, reason, fault=error.fault.value)
         events = []
         if what is Consequence.ALERT and await self._is_news(provider, reason):
             events.append(self._event(Event.UPSTREAM_ALERT, session, fault=error.fault.value, reason=reason))
@@ -241,6 +242,16 @@ class Recheck:
         if what is Consequence.ALERT:
             return _Failed(Reason.UPSTREAM_MISCONFIGURED, again=False)
         return _Failed(Reason.UPSTREAM_FAILED, again=True, outage=error.fault is Fault.TRANSIENT)
+
+    async def _end(
+        self, session: UpstreamSession, lease: str, reason: str, fault: str | None = None
+    ) -> _Outcome | None:
+        """End it, and say so; None when the lease is another's, or it ended already."""
+        event = self._event(Event.UPSTREAM_ENDED, session, fault=fault, reason=reason)
+        ended = await self._store.end_upstream_session(
+            session.upstream_session_id, lease=lease, now=self._clock.now(), reason=reason, events=[event]
+        )
+        return _Ended(reason) if ended else None
 
     async def _is_news(self, provider: str, reason: str) -> bool:
         """Tell whether nobody recorded this within a minute: everybody's refresh finds the same, and the trail is not a log."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -84,6 +85,25 @@ async def test_a_session_whose_sid_is_not_known_ends_with_the_person_s(tmp_path:
         broker.clock.forward(1)
         await notify(broker, idp.logout_token())
         assert not await is_active(broker, tokens["access_token"])
+
+
+async def test_a_session_whose_sid_only_a_recheck_tells_ends_by_the_logout_that_came_meanwhile(tmp_path: Path):
+    """Rule B17: the token named the `sid` alone, the session had none yet, and the answer that names it is on its way."""
+    async with house(tmp_path) as (broker, idp):
+        idp.faults.claims["sid"] = ABSENT
+        tokens = (await broker.redeem(await broker.browser().code())).json()
+        idp.faults.claims.clear()
+        broker.clock.forward(900)
+        idp.faults.delay["token"] = 0.2
+        asked = asyncio.create_task(broker.refresh(tokens["refresh_token"]))
+        for _ in range(2000):
+            if any(call.params.get("grant_type") == "refresh_token" for call in idp.calls("token")):
+                break
+            await asyncio.sleep(0.001)
+        assert (await notify(broker, idp.logout_token({"sub": ABSENT}))).status_code == 200
+        assert (await asked).json()["error"] == "invalid_grant"
+        assert [event["reason"] for event in await broker.events("upstream.ended")] == ["logout"]
+        assert await broker.events("upstream.rechecked") == []
 
 
 async def test_where_told_so_only_browser_sessions_end(tmp_path: Path):
