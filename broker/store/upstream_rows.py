@@ -91,11 +91,18 @@ def person_of(row: Row) -> PersonSummary | None:
 
 
 def email_pattern(address: str) -> str:
-    """Return a LIKE pattern (escape `!`) for the text of an identity with this address, in lower case."""
-    member = json.dumps({"email": address.lower()}, separators=(",", ":"))[1:-1].lower()
-    for special in "!%_":
-        member = member.replace(special, f"!{special}")
-    return f"%{member}%"
+    """Return a LIKE pattern (escape `!`) for the lower-case text of an identity with this address, whatever its case.
+
+    A letter beyond ASCII stands in that text as an escape, whose case SQL cannot change: it may be anything, and `is_known_as` decides.
+    """
+    member = "".join(_written(character) if character.isascii() else "%" for character in address)
+    return f'%"email":"{member}"%'
+
+
+def _written(character: str) -> str:
+    """Return an ASCII character as JSON has it, in lower case, with what LIKE would take for a pattern escaped."""
+    written = json.dumps(character)[1:-1].lower()
+    return f"!{written}" if written in ("!", "%", "_") else written
 
 
 def is_known_as(identity: Identity, named: str) -> bool:

@@ -61,6 +61,15 @@ async def test_people_with_one_address_are_all_told(store: Store):
     assert {person.subject for person in await store.find_people("alice@example.com")} == {"u_alice", "u_twin"}
 
 
+@pytest.mark.parametrize("stored", ["\u00c9lise@example.com", "\u00e9lise@example.com"])
+@pytest.mark.parametrize("named", ["\u00c9lise@example.com", "\u00e9lise@example.com", "\u00c9LISE@EXAMPLE.COM"])
+async def test_the_case_of_letters_beyond_ascii_does_not_matter_either(store: Store, stored: str, named: str):
+    """Contract, `users revoke`: whoever has to go is found; another letter is another address."""
+    await known(store, email=stored)
+    await known(store, "bob", email="\u00e8lise@example.com")
+    assert [person.subject for person in await store.find_people(named)] == ["u_alice"]
+
+
 async def test_odd_addresses_are_found(store: Store):
     await known(store, email="o'%_!\"x\u00e9@example.com")
     assert len(await store.find_people("o'%_!\"x\u00e9@example.com")) == 1
