@@ -213,12 +213,10 @@ class SqlStore:
         return await self._done(change, values, events)
 
     async def end_person(self, subject: str, *, now: int, reason: str, events: Events) -> bool:
-        known = await self._database.rows(upstream.FIND_UPSTREAM_IDS, {"subject": subject})
-        if not known:
+        if not await self._database.rows(upstream.FIND_PERSON, {"subject": subject}):
             return False
-        who = LoggedOut(issuer=known[0][0], subject=known[0][1], sid=None)
         mark: Values = {
-            "first_key": upstream_rows.logout_keys(who)[0],
+            "first_key": upstream_rows.person_key(subject),
             "jti_hash": b"",  # no token, so none that was used
             "tombstone_until": now + TOMBSTONE_KEPT,
             "now": now,

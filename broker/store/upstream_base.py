@@ -31,7 +31,7 @@ class KeepsUpstream(Protocol):
         """Save a session and its upstream session, and return the latter's id; the session that it replaces (same browser) ends with it.
 
         A person's shared upstream session that lives takes the new one's tokens and keeps its id. None, and nothing is saved, when
-        a logout event for it came since its login began (rule B17).
+        a logout event for it came since its login began (rule B17), or the person was ended since.
         """
         ...
 
@@ -95,7 +95,10 @@ class KeepsUpstream(Protocol):
         ...
 
     async def end_person(self, subject: str, *, now: int, reason: str, events: Events) -> bool:
-        """End everything that a person of ours holds, logins on their way included; False when nobody has this subject."""
+        """End everything that a person of ours holds, logins on their way included; False when nobody has this subject.
+
+        Nothing of another person ends, though an issuer may know both as one (`IDENTITY_NAMESPACE`).
+        """
         ...
 
     async def find_people(self, named: str) -> list[Identity]:

@@ -25,6 +25,11 @@ def session_key(identity: Identity) -> bytes:
     return _key("sid", identity.upstream_issuer, identity.upstream_sid)
 
 
+def person_key(subject: str) -> bytes:
+    """Return the key of a person of ours: two of them may be one at the issuer, kept apart by IDENTITY_NAMESPACE."""
+    return digest(json.dumps(["person", subject]))
+
+
 def logout_keys(who: LoggedOut) -> tuple[bytes, bytes]:
     """Return the keys that a logout event ends, perhaps twice the same: a session and those of the subject without a `sid`, or all."""
     if who.sid is None:
@@ -44,6 +49,7 @@ def session_values(session: Session) -> dict[str, Value]:
         "upstream_session_id": upstream.upstream_session_id,
         "subject": upstream.identity.subject,
         "shared_key": _shared_key(upstream.identity) if upstream.shared else None,
+        "person_key": person_key(upstream.identity.subject),
         "subject_key": subject_key(upstream.identity),
         "session_key": session_key(upstream.identity),
         "identity": texts.identity_text(upstream.identity),

@@ -17,12 +17,16 @@ LOGGED_OUT = (
 )
 
 SAVE_SESSION = Change(
+    # Whoever was ended since the login began stays out. The look is an insertion, so that this and that end wait for one another.
+    admitted="""insert into logout_tombstone (key, at, expires_at) values (:person_key, 0, :expires_at)
+                on conflict (key) do update set at = logout_tombstone.at where logout_tombstone.at < :began_at
+                returning key""",
     # A person's shared one takes the newest tokens, whoever holds its lease: what that one brings is older.
     tied="""insert into upstream_session (upstream_session_id, realm_id, subject, shared_key, subject_key, session_key, identity,
               sealed_tokens, began_at, checked_at, known_at, expires_at)
             select :upstream_session_id, 'default', :subject, :shared_key, :subject_key, :session_key, :identity,
               :sealed_tokens, :began_at, :checked_at, :known_at, :upstream_expires_at
-            where not """
+            where :admitted.key is not null and not """
     + LOGGED_OUT.format(":")
     + """
             on conflict (shared_key) where shared_key is not null and ended_at is null do update set
@@ -121,9 +125,7 @@ LOG_OUT_GRANTS = Change(
 )
 
 # People
-FIND_UPSTREAM_IDS = Query(
-    "select upstream_issuer, upstream_subject from person where realm_id = 'default' and subject = :subject", cold=True
-)
+FIND_PERSON = Query("select 1 from person where realm_id = 'default' and subject = :subject", cold=True)
 END_PERSON = Change(
     ended=f"update upstream_session {_END} where realm_id = 'default' and subject = :subject and ended_at is null",
     revoked="""update oauth_grant set revoked_at = :now, revoked_reason = :reason
