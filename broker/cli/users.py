@@ -36,19 +36,20 @@ def list_(
 ) -> None:
     """List everybody who signed in, the latest first; with USER everything that one holds: sessions, and apps with access."""
     settings = database_settings(config_file, overrides)
+    here = frozenset(provider.id for provider in settings.providers)
     if user is None:
         everybody = at_desk(settings, lambda desk: desk.store.list_people(now=desk.clock.now()))
         if as_json:
-            print_json([_summary(person) for person in everybody])
+            print_json([_summary(person, here) for person in everybody])
         else:
-            _print_people(everybody)
+            _print_people(everybody, here)
         return
     found = at_desk(settings, lambda desk: _held(desk, user))
     if as_json:
-        print_json([{**_person(identity), **_holdings(held)} for identity, held in found])
+        print_json([{**_person(identity), **_holdings(held, here)} for identity, held in found])
         return
     for identity, held in found:
-        _print_held(identity, held)
+        _print_held(identity, held, here)
 
 
 @app.command(epilog="Example: mcp-broker users revoke alice@example.com")
@@ -104,12 +105,21 @@ async def _revoke(desk: Desk, user: str, *, everyone: bool) -> list[tuple[Identi
     return found
 
 
-def _print_people(everybody: Sequence[PersonSummary]) -> None:
+def _usable(identity: Identity, here: frozenset[str]) -> bool:
+    """Tell whether what hangs on a sign-in can be used; `here` are the providers configured, none where the settings could not be read."""
+    return not here or identity.provider in here
+
+
+def _provider(identity: Identity, here: frozenset[str]) -> str:
+    return identity.provider if _usable(identity, here) else f"{identity.provider} (not configured)"
+
+
+def _print_people(everybody: Sequence[PersonSummary], here: frozenset[str]) -> None:
     rows = [
         (
             person.identity.subject,
             _name(person.identity),
-            person.identity.provider,
+            _provider(person.identity, here),
             str(person.sessions),
             str(person.grants),
             moment(person.seen_at),
@@ -120,14 +130,14 @@ def _print_people(everybody: Sequence[PersonSummary]) -> None:
     print_table(rows, head=head, empty="Nobody has signed in yet.")
 
 
-def _print_held(identity: Identity, held: Holdings) -> None:
+def _print_held(identity: Identity, held: Holdings, here: frozenset[str]) -> None:
     typer.echo(f"{_name(identity)} ({identity.subject}, {identity.provider})")
     if identity.groups is None:
         typer.echo(f"  groups unknown: {identity.groups_unknown}")
     else:
         typer.echo(f"  groups {', '.join(identity.groups) or 'none'}")
     rows = [
-        ("session", "", "", moment(s.created_at), moment(s.upstream.checked_at), moment(s.expires_at))
+        ("session", "", "", moment(s.created_at), moment(s.upstream.checked_at), _until(s.identity, s.expires_at, here))
         for s in held.sessions
     ]
     rows += [
@@ -137,16 +147,22 @@ def _print_held(identity: Identity, held: Holdings) -> None:
             f"{grant.resource} ({' '.join(grant.scopes)})",
             moment(grant.created_at),
             moment(grant.checked_at),
-            moment(grant.idle_expires_at),
+            _until(grant.identity, grant.idle_expires_at, here),
         )
         for grant in held.grants
     ]
     print_table(rows, head=("WHAT", "APP", "SERVER", "SINCE", "CHECKED", "UNTIL"), empty="  holds nothing")
 
 
-def _summary(person: PersonSummary) -> dict[str, Any]:
+def _until(identity: Identity, seconds: int, here: frozenset[str]) -> str:
+    """Return until when it can be used; without its provider it is refused at every use, and good again once that is back."""
+    return moment(seconds) if _usable(identity, here) else f"of no use: {identity.provider} is not configured"
+
+
+def _summary(person: PersonSummary, here: frozenset[str]) -> dict[str, Any]:
     return {
         **_person(person.identity),
+        "usable": _usable(person.identity, here),
         "seen_at": person.seen_at,
         "sessions": person.sessions,
         "grants": person.grants,
@@ -167,8 +183,11 @@ def _person(identity: Identity) -> dict[str, Any]:
     }
 
 
-def _holdings(held: Holdings) -> dict[str, Any]:
-    return {"sessions": [_session(one) for one in held.sessions], "grants": [_grant(one) for one in held.grants]}
+def _holdings(held: Holdings, here: frozenset[str]) -> dict[str, Any]:
+    return {
+        "sessions": [{**_session(one), "usable": _usable(one.identity, here)} for one in held.sessions],
+        "grants": [{**_grant(one), "usable": _usable(one.identity, here)} for one in held.grants],
+    }
 
 
 def _session(session: Session) -> dict[str, Any]:

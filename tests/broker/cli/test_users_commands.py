@@ -65,6 +65,25 @@ def test_one_person_is_shown_with_every_session_and_app(terminal: Terminal) -> N
     assert "groups staff" in terminal.ok("users", "list", "alice")
 
 
+def test_what_hangs_on_a_provider_that_is_gone_is_not_shown_as_good(terminal: Terminal) -> None:
+    """Every refresh of it is refused; `checked_at` and an expiry in a month say otherwise."""
+    sign_in(terminal, "alice", app="files")
+    sign_in(terminal, "bob", provider="oidc", app="mail")
+    assert "not configured" not in terminal.ok("users", "list", "alice"), "no provider at all: the settings say nothing"
+    terminal.env |= {"OIDC_ISSUER": "https://idp.example.com", "OIDC_CLIENT_ID": "b", "OIDC_CLIENT_SECRET": "s"}
+
+    everybody = {person["upstream_subject"]: person["usable"] for person in terminal.json("users", "list")}
+    (alice,) = terminal.json("users", "list", "alice")
+    (bob,) = terminal.json("users", "list", "bob")
+
+    assert everybody == {"alice": False, "bob": True}
+    assert (alice["grants"][0]["usable"], alice["sessions"][0]["usable"]) == (False, False)
+    assert (bob["grants"][0]["usable"], bob["sessions"][0]["usable"]) == (True, True)
+    assert "corp (not configured)" in terminal.ok("users", "list")
+    assert terminal.ok("users", "list", "alice").count("of no use: corp is not configured") == 2
+    assert "of no use" not in terminal.ok("users", "list", "bob")
+
+
 def test_revoking_ends_sessions_grants_and_logins_on_their_way(terminal: Terminal) -> None:
     """Issue: everything a person holds; rule B17 for what is on its way."""
     sign_in(terminal, "alice", email="alice@example.com", app="files")
