@@ -18,6 +18,7 @@ from broker.seal import SealBroken
 from broker.store.base import Store, StoreUnavailable
 from broker.upstream.configured import Upstream
 from broker.upstream.judgement import SKEW, Consequence, as_upstream, consequence, describe, is_due
+from broker.upstream.outage import Outages
 from broker.upstream.vault import TokenVault
 from providers.base import Fault, UpstreamError, UpstreamIdentity
 
@@ -76,6 +77,7 @@ class Recheck:
         self._audit = audit
         self._clock = clock
         self._entropy = entropy
+        self._outages = Outages()
         self._running: dict[str, asyncio.Task[_Outcome]] = {}
 
     def is_due(self, tie: Tie) -> bool:
@@ -92,13 +94,15 @@ class Recheck:
     async def vouched(self, tie: Tie, *, stale_allowed: bool) -> Vouched:
         """Return the person as the provider vouches for them, asked again when that is due.
 
-        `stale_allowed`: within STALE_LIMIT a provider that is down is waited out. Raises InvalidGrant when the session there has ended,
-        TemporarilyUnavailable when it could not be asked, StoreUnavailable.
+        `stale_allowed`: within STALE_LIMIT a provider that is down is waited out, and not asked where it was just found so.
+        Raises InvalidGrant when the session there has ended, TemporarilyUnavailable when it could not be asked, StoreUnavailable.
         """
         if not self.is_due(tie):
             return Vouched(identity=tie.identity, checked_at=tie.checked_at or 0)
         if tie.upstream_session_id is None:
             raise InvalidGrant(Reason.UPSTREAM_ENDED, "nothing to ask with")
+        if stale_allowed and self._within_stale_limit(tie) and self._is_spared(tie.identity.provider):
+            return Vouched(identity=tie.identity, checked_at=tie.checked_at or 0, stale=True)
         outcome = await self._shared(tie.upstream_session_id, tie.identity.provider)
         if isinstance(outcome, Vouched):
             return outcome
@@ -120,6 +124,9 @@ class Recheck:
         age = self._clock.now() - tie.checked_at
         return 0 <= age < config.adapter.recheck_interval + config.stale_limit
 
+    def _is_spared(self, provider: str) -> bool:
+        return self._outages.spares(provider, now=self._clock.monotonic())
+
     async def _shared(self, upstream_session_id: str, provider: str) -> _Outcome:
         """Wait for the one task of this process, no longer than a person would."""
         task = self._running.get(upstream_session_id)
@@ -135,7 +142,7 @@ class Recheck:
         assert config is not None  # noqa: S101 - only what is configured is ever due
         interval, limit = config.adapter.recheck_interval, ceil(config.adapter.timeout) + LEASE_MARGIN
         lease, began = self._entropy.token(16), self._clock.monotonic()
-        failed = _Failed(Reason.UPSTREAM_FAILED, again=True)  # somebody else asks, and does not come back
+        failed = nobody = _Failed(Reason.UPSTREAM_FAILED, again=True)  # somebody else asks, and does not come back
         for pause in (*PAUSES, None):
             now = self._clock.now()
             session = await self._store.lease_upstream_session(
@@ -149,6 +156,8 @@ class Recheck:
             if pause is None or not failed.again or (outcome is not None and waited >= RETRIED):
                 break
             await self._clock.sleep(pause)
+        if failed is not nobody and failed.again and failed.outage:
+            self._outages.seen(provider, now=self._clock.monotonic())
         return failed
 
     async def _found(self, upstream_session_id: str) -> _Outcome | None:
@@ -176,6 +185,7 @@ class Recheck:
                 await self._store.release_upstream_session(
                     session.upstream_session_id, lease=lease, sealed_tokens=None, events=()
                 )
+        self._outages.over(session.identity.provider)
         return await self._renew(session, lease, told, interval)
 
     async def _told(self, session: UpstreamSession) -> UpstreamIdentity:
