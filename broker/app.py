@@ -61,6 +61,7 @@ from broker.settings import Settings
 from broker.store.base import Store, StoreUnavailable
 from broker.token_issuer import TokenIssuer
 from broker.upstream.configured import Upstream
+from broker.upstream.giving_back import GivesBack
 from broker.upstream.recheck import Recheck
 from broker.upstream.vault import TokenVault
 from broker.web import Document, error_response
@@ -112,6 +113,7 @@ def create_app(
         upstream=upstream,
         vault=vault,
         recheck=Recheck(upstream, store=store, vault=vault, audit=audit, clock=clock, entropy=entropy),
+        gives_back=GivesBack(upstream, store=store, vault=vault, audit=audit, clock=clock),
         upstream_http=tuple(upstream_http.values()),
         pages=Pages(),
         metrics=metrics,
@@ -182,7 +184,15 @@ def login_endpoints(core: Core) -> tuple[HasRoutes, ...]:
             cookies=cookies,
             debug=debug.finish if debug else None,
         ),
-        Logout(core.upstream, store=store, cookies=cookies, pages=core.pages, clock=clock, audit=audit),
+        Logout(
+            core.upstream,
+            gives_back=core.gives_back,
+            store=store,
+            cookies=cookies,
+            pages=core.pages,
+            clock=clock,
+            audit=audit,
+        ),
         BackchannelLogout(core.upstream, store=store, clock=clock, audit=audit),
         *([debug] if debug else []),
     )

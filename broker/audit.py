@@ -63,7 +63,9 @@ class Event(StrEnum):
     TOKEN_REVOKED = "token.revoked"  # noqa: S105
     UPSTREAM_ALERT = "upstream.alert"
     UPSTREAM_ENDED = "upstream.ended"
+    UPSTREAM_GIVEN_BACK = "upstream.given_back"
     UPSTREAM_LOGOUT = "upstream.logout"
+    UPSTREAM_NOT_GIVEN_BACK = "upstream.not_given_back"
     UPSTREAM_RECHECKED = "upstream.rechecked"
     USER_REVOKED = "user.revoked"
 

@@ -20,6 +20,7 @@ from broker.seal import Sealer
 from broker.settings import Settings
 from broker.store.base import Store
 from broker.upstream.configured import Upstream
+from broker.upstream.giving_back import GivesBack
 from broker.upstream.recheck import Recheck
 from broker.upstream.vault import TokenVault
 
@@ -49,6 +50,7 @@ class Core:
     upstream_http: tuple[Closes, ...]
     vault: TokenVault
     recheck: Recheck
+    gives_back: GivesBack
     fetcher: GuardedFetcher
     pages: Pages
     metrics: Metrics
@@ -79,6 +81,7 @@ class Broker:
             for client in core.upstream_http:
                 stack.push_async_callback(client.aclose)
             stack.push_async_callback(core.recheck.aclose)
+            stack.push_async_callback(core.gives_back.aclose)
             await self._follow_clock()
             await core.keys.start()
             await stack.enter_async_context(running(self._chores(), core.audit))

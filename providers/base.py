@@ -213,10 +213,14 @@ class EndsSession(Protocol):
 
 @runtime_checkable
 class RevokesTokens(Protocol):
-    """A provider whose tokens can be given back (RFC 7009 or its like)."""
+    """A provider whose tokens can be given back (RFC 7009 or its like).
 
-    async def revoke(self, tokens: UpstreamTokens) -> None:
-        """Give the tokens back, these alone; raises UpstreamError."""
+    The broker does so after a person's last session and grant here have ended; one whose answer ends what the person has through
+    other clients has no such capability.
+    """
+
+    async def revoke(self, tokens: UpstreamTokens) -> bool:
+        """Give the tokens back, these alone; False where there is no place for it just now. Raises UpstreamError."""
         ...
 
 

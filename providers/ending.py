@@ -30,19 +30,20 @@ async def logout_url(registration: Registration, tokens: UpstreamTokens | None, 
     return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
 
-async def revoke(registration: Registration, tokens: UpstreamTokens) -> None:
+async def revoke(registration: Registration, tokens: UpstreamTokens) -> bool:
     """Give back the refresh token, which takes its access tokens along, else the access token.
 
-    Does nothing where the metadata names no place for it; raises UpstreamError when the provider did not take it back.
+    False, and nothing is done, where the metadata names no place for it; raises UpstreamError when the provider did not take it back.
     """
     kind = "refresh_token" if tokens.refresh_token else "access_token"
     form = {"token": tokens.refresh_token or tokens.access_token, "token_type_hint": kind}
     async with deadline(registration.settings.timeout):
         metadata = await registration.metadata()
         if metadata.revocation_endpoint is None:
-            return
+            return False
         response = await registration.post(metadata.revocation_endpoint, metadata, form, operation="revoke")
     _judge(response)
+    return True
 
 
 def _judge(response: UpstreamResponse) -> None:

@@ -112,12 +112,12 @@ class GitHubProvider:
         except UpstreamError as failure:
             raise _without_person(failure, renewed) from None
 
-    async def revoke(self, tokens: UpstreamTokens) -> None:
+    async def revoke(self, tokens: UpstreamTokens) -> bool:
         """Give this one access token back, never the whole authorization of the app; raises UpstreamError."""
         async with deadline(self._settings.timeout):
             response = await self._api.revoke(self._settings.client_id, self._app(), tokens.access_token)
         if response.status in _GONE:
-            return
+            return True
         if is_throttled(response) or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise UpstreamError(Fault.TRANSIENT, "revocation_unavailable")
         raise UpstreamError(Fault.OPERATOR, "revocation_refused")

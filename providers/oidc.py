@@ -99,9 +99,9 @@ class OpenIdProvider:
 class RevocableProvider(OpenIdProvider):
     """One that takes tokens back, and whose session nobody else can end."""
 
-    async def revoke(self, tokens: UpstreamTokens) -> None:
+    async def revoke(self, tokens: UpstreamTokens) -> bool:
         """Give the tokens back (RFC 7009); raises UpstreamError."""
-        await ending.revoke(self._registration, tokens)
+        return await ending.revoke(self._registration, tokens)
 
 
 class SessionProvider(OpenIdProvider):
@@ -111,9 +111,9 @@ class SessionProvider(OpenIdProvider):
         """Return where to send the browser to end the upstream session; None where there is no such place."""
         return await ending.logout_url(self._registration, tokens, return_to=return_to)
 
-    async def revoke(self, tokens: UpstreamTokens) -> None:
+    async def revoke(self, tokens: UpstreamTokens) -> bool:
         """Give the tokens back (RFC 7009); raises UpstreamError."""
-        await ending.revoke(self._registration, tokens)
+        return await ending.revoke(self._registration, tokens)
 
 
 class NotifyingProvider(OpenIdProvider):
@@ -135,9 +135,9 @@ class FullProvider(OpenIdProvider):
         """Return where to send the browser to end the upstream session; None where there is no such place."""
         return await ending.logout_url(self._registration, tokens, return_to=return_to)
 
-    async def revoke(self, tokens: UpstreamTokens) -> None:
+    async def revoke(self, tokens: UpstreamTokens) -> bool:
         """Give the tokens back (RFC 7009); raises UpstreamError."""
-        await ending.revoke(self._registration, tokens)
+        return await ending.revoke(self._registration, tokens)
 
     async def verify_logout_token(self, token: str) -> LogoutEvent:
         """Return what a logout token says (Back-Channel Logout section 2.6, replay excepted); raises UpstreamError."""

@@ -21,6 +21,7 @@ from broker.cli.context import (
     print_table,
     stop,
 )
+from broker.cli.giving_back import give_back, sessions_of
 from broker.model import Grant, Holdings, Identity, PersonSummary, Session
 
 app = new_group("People: who signed in here, what they hold, and ending all of it.", example="mcp-broker users list")
@@ -63,20 +64,27 @@ def revoke(
 ) -> None:
     """End everything that a person holds, on every replica: sessions, apps' access, logins on their way.
 
-    They can sign in again unless the identity provider or a rule keeps them out.
+    They can sign in again unless the identity provider or a rule keeps them out. Their tokens are given back to the providers that
+    take them back, once everything here has ended.
     """
     ended = at_desk(database_settings(config_file, overrides), lambda desk: _revoke(desk, user, everyone=everyone))
     if as_json:
         print_json(
             [
-                {**_person(identity), "sessions": len(held.sessions), "grants": len(held.grants)}
-                for identity, held in ended
+                {
+                    **_person(identity),
+                    "sessions": len(held.sessions),
+                    "grants": len(held.grants),
+                    "given_back": given_back,
+                }
+                for identity, held, given_back in ended
             ]
         )
         return
-    for identity, held in ended:
+    for identity, held, given_back in ended:
         typer.echo(
-            f"{_name(identity)} ({identity.subject}): {len(held.sessions)} sessions and {len(held.grants)} grants were ended."
+            f"{_name(identity)} ({identity.subject}): {len(held.sessions)} sessions and {len(held.grants)} grants were ended"
+            + (f"; {given_back} sign-ins were given back to {identity.provider}." if given_back else ".")
         )
 
 
@@ -88,12 +96,14 @@ async def _held(desk: Desk, user: str) -> list[tuple[Identity, Holdings]]:
     return [(person, await desk.store.holdings(person.subject, now=now)) for person in people]
 
 
-async def _revoke(desk: Desk, user: str, *, everyone: bool) -> list[tuple[Identity, Holdings]]:
+async def _revoke(desk: Desk, user: str, *, everyone: bool) -> list[tuple[Identity, Holdings, int]]:
     found = await _held(desk, user)
     if len(found) > 1 and not everyone:
         named = ", ".join(f"{person.subject} ({person.provider})" for person, _ in found)
         stop(f"{user} is several people: {named}. Name one by that subject, or say --all.")
+    ended = []
     for person, held in found:
+        given_out = await sessions_of(desk.store, held)
         event = desk.audit.event(
             Event.USER_REVOKED,
             subject=person.subject,
@@ -102,7 +112,8 @@ async def _revoke(desk: Desk, user: str, *, everyone: bool) -> list[tuple[Identi
             grants=len(held.grants),
         )
         await desk.store.end_person(person.subject, now=desk.clock.now(), reason="user_revoked", events=[event])
-    return found
+        ended.append((person, held, given_out))
+    return [(person, held, await give_back(desk, given_out)) for person, held, given_out in ended]
 
 
 def _usable(identity: Identity, here: frozenset[str]) -> bool:

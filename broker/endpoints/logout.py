@@ -15,6 +15,7 @@ from broker.pages import Pages
 from broker.protocol.consent import same_origin
 from broker.store.base import Store
 from broker.upstream.configured import Upstream
+from broker.upstream.giving_back import GivesBack
 
 PATH = "/logout"
 
@@ -23,10 +24,19 @@ class Logout:
     """The logout endpoint, also where a provider sends the browser back to."""
 
     def __init__(
-        self, upstream: Upstream, *, store: Store, cookies: BrowserCookies, pages: Pages, clock: Clock, audit: Audit
+        self,
+        upstream: Upstream,
+        *,
+        gives_back: GivesBack,
+        store: Store,
+        cookies: BrowserCookies,
+        pages: Pages,
+        clock: Clock,
+        audit: Audit,
     ) -> None:
         """Keep the collaborators."""
         self._upstream = upstream
+        self._gives_back = gives_back
         settings = upstream.settings
         self._origin = settings.issuer.removesuffix(settings.issuer_path)
         self._url = settings.url(PATH)
@@ -59,7 +69,8 @@ class Logout:
         if session is not None:
             identity = session.identity
             event = self._audit.event(Event.SESSION_ENDED, subject=identity.subject, reason="logout")
-            await self._store.end_session(session.session_hash, now=self._clock.now(), events=[event])
+            if await self._store.end_session(session.session_hash, now=self._clock.now(), events=[event]):
+                self._gives_back.begin(session.upstream)
             config = self._upstream.config(identity.provider)
             name = config.adapter.display_name if config else None
             url = await self._upstream.logout_url(identity.provider, return_to=self._url)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from broker.settings import ProviderConfig, Settings
-from providers.base import EndsSession, Provider, RefreshesIdentity, UpstreamError, VerifiesLogout
+from providers.base import EndsSession, Provider, RefreshesIdentity, RevokesTokens, UpstreamError, VerifiesLogout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,16 @@ class Upstream:
         """Return the provider if it sends logout tokens; None where it does not, or is unknown."""
         adapter = self.providers.get(provider)
         return adapter if isinstance(adapter, VerifiesLogout) else None
+
+    def returner(self, provider: str) -> RevokesTokens | None:
+        """Return the provider if a person's tokens can be given back to it alone; None where it takes none back, or is unknown.
+
+        None as well where another entry is the same client of the same issuer: to that one its people are the same grants.
+        """
+        adapter = self.providers.get(provider)
+        clients = {p.id: (p.adapter.issuer, p.adapter.client_id) for p in self.settings.providers}
+        alone = [id_ for id_, client in clients.items() if client == clients.get(provider)] == [provider]
+        return adapter if alone and isinstance(adapter, RevokesTokens) else None
 
     async def logout_url(self, provider: str, *, return_to: str) -> str | None:
         """Return where a browser can end its session at the provider (RP-Initiated Logout); None where there is no such place, or now.
