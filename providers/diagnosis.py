@@ -96,7 +96,8 @@ def _unreachable(registration: Registration, url: str, failure: UpstreamError) -
     if failure.reason == "tls":
         detail = f"{url} was not read, since its certificate is not trusted"
         return fail("discovery", detail, "see the check TLS"), _tls(registration, failure)
-    mend = registration.preset.console.issuer if failure.fault is Fault.OPERATOR else _reach(registration)
+    console = registration.preset.console
+    mend = f"compare {console.reach}: {console.issuer}" if failure.fault is Fault.OPERATOR else _reach(registration)
     return (fail("discovery", f"{url}: {failure.reason}", mend),)
 
 
@@ -206,7 +207,8 @@ def _refresh_tokens(registration: Registration, metadata: Metadata, found: Mappi
         return warn(name, "the provider gives none: grants end when its access tokens do", mend)
     if OFFLINE in registration.preset.wanted and OFFLINE not in registration.scopes(metadata):
         detail = f"{OFFLINE} is not asked for, or not offered: grants may end with the session at the provider"
-        return warn(name, detail, mend)
+        given = registration.settings.scopes
+        return warn(name, detail, f"add {OFFLINE} to SCOPES, or leave SCOPES out" if given else mend)
     return Check(name=name, status=OK, detail="asked for; a person who leaves is out at the next re-check")
 
 

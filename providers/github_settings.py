@@ -127,7 +127,10 @@ _RULES: tuple[tuple[str, Callable[[ProviderSettings], bool]], ...] = (
     ),
     ("CLIENT_ID is missing", lambda s: bool(s.client_id)),
     ("CLIENT_SECRET is missing: GitHub redeems no code without it", lambda s: bool(s.client_secret)),
-    ("SCOPES holds something that is no scope", lambda s: all(_SCOPE.fullmatch(scope) for scope in s.scopes or ())),
+    (
+        "SCOPES must be scopes with commas between them, such as read:user,read:org",
+        lambda s: all(_SCOPE.fullmatch(scope) for scope in s.scopes or ()),
+    ),
     ("ALLOWED_ORGS must list organisations, each by its login or as org:<id>", _names_organizations),
     ("REQUIRE_ISS must be true or false", lambda s: s.options.get("require_iss") in _SWITCH),
     ("TRUST_EMAIL_VERIFIED must be true or false", lambda s: s.options.get("trust_email_verified") in _SWITCH),

@@ -202,7 +202,10 @@ _RULES: tuple[Rule, ...] = (
     ),
     ("CLIENT_ID is missing", lambda s: bool(s.client_id)),
     ("CLIENT_SECRET is empty: leave it out for a public client", lambda s: s.client_secret != ""),
-    ("SCOPES holds something that is no scope", lambda s: all(_SCOPE.fullmatch(scope) for scope in s.scopes or ())),
+    (
+        "SCOPES must be scopes with commas between them, such as openid,profile",
+        lambda s: all(_SCOPE.fullmatch(scope) for scope in s.scopes or ()),
+    ),
     (f"GROUPS_CLAIM must be {_PATH_FORMS}", lambda s: _is_path(s.options.get("groups_claim"))),
     (f"ROLES_CLAIM must be {_PATH_FORMS}", lambda s: _is_path(s.options.get("roles_claim"))),
     one_of("userinfo", _USERINFO),

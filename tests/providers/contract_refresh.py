@@ -29,6 +29,14 @@ async def test_a_refresh_vouches_for_the_same_person_with_new_tokens(case: Case)
     assert (await case.refresh(after)).subject == "u-alice"
 
 
+@pytest.mark.parametrize(("told", "sid"), [("sid-2", "sid-2"), (ABSENT, "sid-u-alice"), (7, "sid-u-alice")], ids=repr)
+async def test_the_session_there_is_the_one_that_was_told_last(case: Case, told: Any, sid: str) -> None:
+    """Back-Channel Logout section 2.4: by its `sid` a token finds what to end; an answer that names none leaves what was known."""
+    before = await case.sign_in()
+    case.idp.faults.refreshed_claims["sid"] = told
+    assert (await case.refresh(before)).sid == sid
+
+
 async def test_groups_email_and_name_are_read_again(case: Case) -> None:
     """Security rule B16: who changed teams has other groups at the next re-check."""
     before = await case.sign_in()

@@ -114,6 +114,11 @@ def no_refresh_tokens(world: World) -> None:
     world.idp().faults.discovery["grant_types_supported"] = ["authorization_code"]
 
 
+def scopes_without_offline_access(world: World) -> None:
+    world.idp()
+    world.env[CORP + "SCOPES"] = "openid,profile,email"
+
+
 def entra_that_nobody_reaches(world: World) -> None:
     world.idp()
     del world.env[CORP + "ISSUER"]
@@ -133,8 +138,9 @@ SEEDED = {
         (wrong_secret, "corp: client id and secret", "FAIL", "refused", CORP + "CLIENT_SECRET"),
         (wrong_client_id, "corp: client id and secret", "FAIL", "refused", CORP + "CLIENT_ID"),
         (issuer_with_a_slash_too_many, "corp: issuer", "FAIL", "the document says", CORP + "ISSUER"),
-        (discovery_absent, "corp: discovery", "FAIL", "discovery_status", "issuer"),
-        (wrong_realm, "corp: discovery", "FAIL", "/realms/crop/", "Realm settings"),
+        (discovery_absent, "corp: discovery", "FAIL", "discovery_status", CORP + "ISSUER"),
+        (wrong_realm, "corp: discovery", "FAIL", "/realms/crop/", CORP + "ISSUER"),
+        (scopes_without_offline_access, "corp: refresh tokens", "WARN", "not asked for", CORP + "SCOPES"),
         (nothing_there, "corp: discovery", "FAIL", "unreachable", CORP + "ISSUER"),
         (unknown_authority, "corp: TLS", "FAIL", "the system's roots", CORP + "CA_FILE"),
         (another_authoritys_file, "corp: TLS", "FAIL", "Another-CA.pem", CORP + "CA_FILE"),
@@ -184,6 +190,18 @@ def test_a_good_provider_has_no_failing_finding(world: World) -> None:
     assert {"corp: client id and secret", "corp: redirect URI", "corp: clock", "corp: keys"} <= {
         f["name"] for f in findings if f["status"] == "OK"
     } | {"corp: redirect URI"}
+
+
+def test_scopes_without_openid_are_completed_and_so_no_finding(world: World) -> None:
+    """OpenID Connect Core section 3.1.2.1: without it there would be no ID token, so it is asked for whatever SCOPES says."""
+    idp = world.idp()
+    world.env[CORP + "SCOPES"] = "profile,email,offline_access"
+
+    findings = [f for f in world.examine() if f["name"].startswith("corp: ")]
+
+    assert not [f for f in findings if "openid" in f["detail"] + f["fix"] and f["status"] != "OK"]
+    asked = {word for call in idp.calls("authorize") for word in call.params.get("scope", "").split()}
+    assert "openid" in asked
 
 
 def test_the_redirect_uri_to_register_is_spelled_out(world: World) -> None:
