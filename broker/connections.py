@@ -1,7 +1,8 @@
 """Connections that wait, and heads that are long or slow: bounded before an application sees them (security rules G5, G14).
 
 The C parser has no limits of its own. What is bounded here: the bytes of a request's line and headers, the time until they are whole,
-trailers, and how many connections there are. When there are too many, the one that has waited longest for its request gives way.
+trailers, requests that wait for the one before, the time until an answer is taken, and how many connections there are. When there are
+too many, the one that has waited longest for its request gives way.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ MOST = 4096  # connections, where the system permits as many open files
 FEWEST = 64
 RESERVED = 256  # open files that are not the public listener's: database, providers, probes
 MAX_FRAMING = 1024 * 1024  # bytes of a message that are neither head nor body
+MOST_PIPELINED = 32  # requests of one connection that wait for the one before: one read holds thousands, of 2 kB each
 
 _TOO_LARGE = b"431 Request Header Fields Too Large"
 _FULL = b"503 Service Unavailable"
@@ -43,7 +45,7 @@ def most_connections() -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one listener bears: bytes of a head, seconds until it is whole, connections at once."""
+    """What one listener bears: bytes of a head, seconds until it is whole or an answer is taken, connections at once."""
 
     head: int = 32 * 1024
     seconds: float = 10.0
@@ -62,6 +64,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._limits = limits
         self._waiting = waiting
         self._deadline: asyncio.TimerHandle | None = None
+        self._untaken: asyncio.TimerHandle | None = None
         self._in_head = False
         self._ended = False  # whether a message ended in what is being read
         self._head = 0  # bytes of a head that is not whole
@@ -71,6 +74,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take a place; make room when there is none."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # writing pauses as soon as an answer is not taken whole
         self._wait()
         if len(self.connections) > self._limits.connections:
             longest = next(iter(self._waiting))
@@ -82,7 +86,18 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Free the place."""
         self._attend()
+        self._taken()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Begin to wait for a client that does not take its answer; a connection that closes waits for it, too."""
+        super().pause_writing()
+        self._untaken = self.loop.call_later(self._limits.seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._taken()
+        super().resume_writing()
 
     def give_way(self) -> None:
         """End a connection that has no request."""
@@ -130,6 +145,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _begin(self) -> None:
         """Hand the request on, or have it wait until the one before it is answered (RFC 9112 section 9.3.2)."""
+        if len(self.pipeline) >= MOST_PIPELINED:
+            raise HeadRefused
         url, version, scope = httptools.parse_url(self.url), self.parser.get_http_version(), self.scope
         path = url.path.decode("ascii")
         scope["method"] = self.parser.get_method().decode("ascii")
@@ -192,6 +209,11 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _taken(self) -> None:
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None
 
     def _too_slow(self) -> None:
         self._deadline = None

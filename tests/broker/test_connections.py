@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from broker.connections import Limits, most_connections
+from broker.connections import MOST_PIPELINED, Limits, most_connections
 from broker.server import Listener, bind
 from broker.settings import Address
 
 GOOD = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+CLOSING = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 SOON = 5  # seconds
+ALL_BUFFERS = 32 * 1024 * 1024  # bytes: more than the system keeps for a connection
 
 
 class App:
     """Answers 200 to everything; `held` keeps requests waiting."""
 
     def __init__(self) -> None:
+        self.answer = b"ok"
         self.asked = 0
         self.held = asyncio.Event()
         self.held.set()
@@ -30,8 +34,9 @@ class App:
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         self.asked += 1
         await self.held.wait()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-        await send({"type": "http.response.body", "body": b"ok"})
+        length = (b"content-length", b"%d" % len(self.answer))
+        await send({"type": "http.response.start", "status": 200, "headers": [length]})
+        await send({"type": "http.response.body", "body": self.answer})
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -173,6 +178,48 @@ async def test_a_request_that_takes_long_is_not_cut_off():
         await asyncio.sleep(0.4)
         app.held.set()
         assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("request_", [GOOD * 2, CLOSING], ids=["kept", "closing"])
+async def test_an_answer_that_is_not_taken_ends_the_connection(request_: bytes):
+    """Rule G14: whoever asks and never reads holds a place that others need, also while the connection closes."""
+    async with listening(Limits(seconds=0.3, connections=1)) as (app, port):
+        app.answer = b"a" * ALL_BUFFERS
+        with socket.create_connection(("127.0.0.1", port)) as deaf:
+            deaf.sendall(request_)
+            await until(lambda: bool(app.asked))
+            app.answer = b"ok"
+            assert await status(port) == b"503"
+            async with asyncio.timeout(SOON):
+                while await status(port) != b"200":  # noqa: ASYNC110 - nobody announces it
+                    await asyncio.sleep(0.05)
+
+
+async def test_a_long_answer_is_given_to_whoever_reads_it():
+    """Rule G14: the time is for each answer."""
+    async with listening(Limits(seconds=0.5)) as (app, port), connected(port) as (reader, writer):
+        app.answer = b"a" * 300_000
+        for _ in range(4):
+            writer.write(GOOD)
+            async with asyncio.timeout(SOON):
+                await reader.readuntil(b"\r\n\r\n")
+                await asyncio.sleep(0.2)
+                await reader.readexactly(300_000)
+
+
+async def test_a_connection_has_only_so_many_requests_waiting():
+    """Rule G14: thousands of requests fit into one read, and each that waits takes memory."""
+    async with listening(Limits()) as (app, port), connected(port) as (reader, writer):
+        app.held.clear()
+        writer.write(GOOD * (1 + MOST_PIPELINED))
+        await until(lambda: app.asked == 1)
+        app.held.set()
+        for _ in range(1 + MOST_PIPELINED):
+            await reader.readuntil(b"ok")
+        app.held.clear()
+        writer.write(GOOD * 1000)
+        assert await everything(reader) == b""
+        assert app.asked <= 2 + MOST_PIPELINED
 
 
 async def test_whoever_waits_longest_gives_way_and_requests_do_not():
