@@ -21,7 +21,9 @@ from broker.protocol import jws
 MAX_KEYS = 20
 MAX_RSA_BITS = 4096  # a larger one only costs us time, at every guess of anybody
 MAX_KID = 256  # characters
-KEPT = ("kty", "kid", "use", "alg", "n", "e", "crv", "x", "y")
+COMMON = ("kty", "kid", "use", "alg")
+# Only what was looked at is kept: a member of another type of key may hold anything, text that is no Unicode included.
+OF_TYPE: Mapping[str, tuple[str, ...]] = {"RSA": ("n", "e"), "EC": ("crv", "x", "y"), "OKP": ("crv", "x")}
 
 # The kind of a key (the algorithm by which broker.protocol.jws calls it) -> the algorithms that its owner may sign with.
 _SIGNS: Mapping[str, tuple[str, ...]] = {
@@ -62,7 +64,7 @@ def keep(document: object) -> str:
     usable = [member for member in members if _import(member) is not None]
     if not usable:
         raise KeysRefused("none usable")
-    kept = [{name: member[name] for name in KEPT if name in member} for member in usable]
+    kept = [{n: member[n] for n in (*COMMON, *OF_TYPE[member["kty"]]) if n in member} for member in usable]
     return json.dumps({"keys": kept}, separators=(",", ":"))
 
 

@@ -25,6 +25,7 @@ from broker.secret_source import Secret
 from broker.settings import HOUR, Rate, Settings
 from broker.store.base import Registration, RegistrationLimits, StoreUnavailable
 from broker.web import error_response
+from tests.broker.assertions import key_of, public
 from tests.broker.client_shapes import REGISTRATIONS, Shape
 from tests.broker.client_store import ClientStore
 from tests.broker.records import ISSUER, NOW
@@ -237,6 +238,17 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
+
+
+async def test_a_key_with_text_that_is_no_unicode_is_echoed_without_it() -> None:
+    """Rules D14, E12: JSON can write half a surrogate pair, which no answer can."""
+    key = public(key_of("ES256"), n="\ud800")
+    body = BODY | {"token_endpoint_auth_method": "private_key_jwt", "jwks": key}
+    response = await Desk().post(body)
+    assert response.status_code == 201
+    assert "n" not in response.json()["jwks"]["keys"][0]
+
+
 HOSTILE = st.dictionaries(st.sampled_from([*BODY, "grant_types", "jwks", "scope", "client_uri"]), JSON)
 
 

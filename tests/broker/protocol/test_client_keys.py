@@ -46,6 +46,18 @@ def test_only_public_members_are_kept() -> None:
     assert set(kept["keys"][0]) == {"kty", "kid", "use", "crv", "x", "y"}
 
 
+@pytest.mark.parametrize(
+    "odd", ["\ud800", float("inf"), [[]], 10**300], ids=["surrogate", "infinite", "nested", "long"]
+)
+@pytest.mark.parametrize(
+    ("alg", "member"), [("ES256", "n"), ("ES256", "e"), ("EdDSA", "y"), ("EdDSA", "n"), ("RS256", "y")]
+)
+def test_what_another_type_of_key_has_is_not_kept(alg: str, member: str, odd: object) -> None:
+    """Rule D14: nobody looked at it, and what is kept is echoed."""
+    kept = json.loads(client_keys.keep(public(key_of(alg), **{member: odd})))
+    assert member not in kept["keys"][0]
+
+
 def test_a_key_without_a_name_is_fine() -> None:
     """RFC 7517 section 4.5: kid is optional."""
     (key,) = client_keys.read(client_keys.keep(public(key_of("ES256"), kid=None)))
