@@ -13,7 +13,7 @@ from starlette.routing import Route
 from broker.clients import ClientResolver
 from broker.login.browser import BrowserCookies
 from broker.login.consent_page import ConsentPage
-from broker.login.refusals import Refusals, Target, Words
+from broker.login.refusals import UNKNOWN_CLIENT, UNKNOWN_REDIRECT, Refusals, Target, Words
 from broker.login.sessions import Sessions
 from broker.login.step_up import note
 from broker.model import AuthorizationRequest, Client, Resource, Session
@@ -23,17 +23,6 @@ from broker.protocol.consent import consent_key
 from broker.settings import Settings
 from broker.store.base import Store
 from broker.web import Params, caller_address, parse_urlencoded
-
-UNKNOWN_CLIENT = Words(
-    title="This app is not known here",
-    what="The app's identifier is unknown, blocked, or its published document cannot be used.",
-    who="Remove the connection in the app and add it again, so that it registers anew. If that fails, ask the app's developer.",
-)
-UNKNOWN_REDIRECT = Words(
-    title="This app asked to be answered at an unknown address",
-    what="The redirect URI is not one that the app registered, so nothing is sent there.",
-    who="Remove the connection in the app and add it again. If that fails, the app's developer must register the address.",
-)
 
 
 class Authorize:

@@ -14,7 +14,7 @@ from broker.login import step_up as stepping
 from broker.login.approvals import Approval, Approvals
 from broker.login.browser import Browser, BrowserCookies
 from broker.login.consent_page import ConsentPage, SealedRequest
-from broker.login.refusals import Refusals, Target, Words
+from broker.login.refusals import UNKNOWN_CLIENT, UNKNOWN_REDIRECT, Refusals, Target, Words
 from broker.login.sessions import Sessions
 from broker.login.step_up import StepUpNeeded
 from broker.model import Client, Session
@@ -86,9 +86,10 @@ class Consent:
         try:
             answer = await self._read(request)
         except InvalidRequest as error:
-            return self._refusals.page(request, error, target=None, words=STALE)
-        except InvalidClient as error:
-            return self._refusals.page(request, error, target=None, words=STALE, status=400)
+            words = UNKNOWN_REDIRECT if error.reason is Reason.REDIRECT_URI_MISMATCH else STALE
+            return self._refusals.page(request, error, target=None, words=words)
+        except InvalidClient as error:  # blocked, removed or out of reach since the page was shown
+            return self._refusals.page(request, error, target=None, words=UNKNOWN_CLIENT, status=400)
         except OAuthError as error:
             return self._refusals.page(request, error, target=None, words=None)
         if answer.client.metadata_hash != answer.sealed.metadata_hash:

@@ -33,6 +33,16 @@ class Words:
     who: str
 
 
+UNKNOWN_CLIENT = Words(
+    title="This app is not known here",
+    what="The app's identifier is unknown, blocked, or its published document cannot be used.",
+    who="Remove the connection in the app and add it again, so that it registers anew. If that fails, ask the app's developer.",
+)
+UNKNOWN_REDIRECT = Words(
+    title="This app asked to be answered at an unknown address",
+    what="The redirect URI is not one that the app registered, so nothing is sent there.",
+    who="Remove the connection in the app and add it again. If that fails, the app's developer must register the address.",
+)
 ASK_THE_APP = (
     "The app sent a request that cannot be answered. Its developer can fix it; the reference below helps them."
 )

@@ -578,3 +578,19 @@ async def test_a_page_that_outlives_what_it_asks_for_is_too_old(
         assert answered.status_code == 400
         assert "too old" in answered.text
         assert broker.idp.calls("authorize") == []
+
+
+@pytest.mark.parametrize("answer", [{"decision": "deny"}, {"provider": "corp"}], ids=str)
+async def test_an_app_that_was_blocked_since_its_page_was_shown_is_named_as_the_reason(
+    broker: BrokerUnderTest, answer: dict[str, str]
+):
+    """Issue 3, bad input: the page says what happened, and does not send the person round in a circle."""
+    browser = broker.browser()
+    page = await browser.authorize()
+    await broker.store.block_client(TRUSTED.client_id, blocked=True, events=[])
+    broker.clock.forward(1)
+    answered = await browser.submit(Form(page.text), answer)
+    assert answered.status_code == 400
+    assert "This app is not known here" in answered.text
+    assert "too old" not in answered.text
+    assert "location" not in answered.headers
