@@ -50,15 +50,7 @@ class Answers:
         return json_response(body, status=error.status_code, headers=error.headers)
 
     def _page(self, request: Request, error: OAuthError, who: str) -> Response:
-        return self._pages.error(
-            request,
-            status=error.status,
-            code=error.code,
-            title="This cannot go on",
-            what=error.description,
-            who=who,
-            retry_after=error.retry_after,
-        )
+        return self._pages.error(request, error, title="This cannot go on", what=error.description, who=who)
 
     def _path(self, request: Request) -> str:
         route = request.scope.get("path", "")

@@ -170,11 +170,5 @@ class DebugLogin:
         self, request: Request, error: OAuthError, title: str, what: str, who: str, *, status: int = 400
     ) -> Response:
         return self._pages.error(
-            request,
-            status=error.status if error.retry_after else status,
-            code=error.code,
-            title=title,
-            what=what,
-            who=who,
-            retry_after=error.retry_after,
+            request, error, title=title, what=what, who=who, status=error.status if error.retry_after else status
         )

@@ -84,8 +84,7 @@ class Logout:
         self._audit.log("request.refused", path=PATH, error=error.code, reason=error.reason.value)
         return self._pages.error(
             request,
-            status=error.status,
-            code=error.code,
+            error,
             title="You were not signed out",
             what="Another site tried to sign you out here. Nothing was changed.",
             who=f"If you want to sign out, open {self._url} yourself and press the button there.",

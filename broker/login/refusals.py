@@ -88,13 +88,12 @@ class Refusals:
         shown = words or Words(title="This sign-in cannot go on", what=error.description, who=ASK_THE_APP)
         return self._pages.error(
             request,
-            status=status or error.status,
-            code=error.code,
+            error,
             title=shown.title,
             what=shown.what,
             who=shown.who,
+            status=status,
             link=self.location(target, error) if target else None,
-            retry_after=error.retry_after,
         )
 
     def _log(self, request: Request, error: OAuthError) -> None:

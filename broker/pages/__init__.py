@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from broker.audit import request_id
+from broker.oauth import OAuthError
 from broker.web import NO_STORE, json_response
 
 HERE = Path(__file__).parent
@@ -107,20 +108,24 @@ class Pages:
     def error(
         self,
         request: Request,
+        error: OAuthError,
         *,
-        status: int,
-        code: str,
         title: str,
         what: str,
         who: str,
+        status: int | None = None,
         link: str | None = None,
-        retry_after: int | None = None,
     ) -> Response:
-        """Return an error page (or its JSON): what happened, who can fix it and how; `link` leads back to the app."""
+        """Return an error page: what happened, who can fix it and how; `link` leads back to the app, `status` stands for the error's.
+
+        A program that asks for JSON gets the error's own fixed words: a page's may hold the name of an app (RFC 6749 section 5.2).
+        """
+        status = error.status if status is None else status
         if wants_json(request):
-            response = json_response({"error": code, "error_description": what}, status=status)
+            response = json_response({"error": error.code, "error_description": error.description}, status=status)
         else:
-            response = self.render("error.html", status=status, title=title, what=what, who=who, link=link, code=code)
-        if retry_after is not None:
-            response.headers["Retry-After"] = str(retry_after)
+            words = {"title": title, "what": what, "who": who, "link": link, "code": error.code}
+            response = self.render("error.html", status=status, **words)
+        if error.retry_after is not None:
+            response.headers["Retry-After"] = str(error.retry_after)
         return response

@@ -299,6 +299,15 @@ async def test_a_person_without_permission_is_told_whom_to_ask(tmp_path: Path):
         assert still.status_code == 403
 
 
+async def test_a_program_that_is_refused_gets_our_fixed_words_and_no_name_of_an_app(tmp_path: Path):
+    """Error behaviour that clients rely on: RFC 6749 section 5.2 has ASCII without quotes, and a name is a stranger's."""
+    async with running(tmp_path, policy=(PolicyRule(name="sales", group=("/sales",)),)) as broker:
+        browser = broker.browser()
+        refused = await browser.open(await waiting(browser), accept="application/json")
+        assert refused.status_code == 403
+        assert refused.json() == {"error": "access_denied", "error_description": "Access was denied."}
+
+
 async def test_who_may_not_sign_in_at_all_gets_no_session(tmp_path: Path):
     """Per-provider restriction: refused before anything of the person is kept in this browser."""
     async with running(tmp_path, provider={"allowed_groups": ("/finance",)}) as broker:
