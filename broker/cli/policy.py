@@ -32,8 +32,9 @@ from broker.config.kinds import duration
 from broker.config.resources import find
 from broker.model import Client, ClientSource, Identity, Resource
 from broker.oauth import InvalidScope
-from broker.policy import NOT_SUPPOSED, AccessRequest, Policy
-from broker.protocol.scope import requested
+from broker.policy import NOT_SUPPOSED, AccessRequest, Explanation, Policy
+from broker.policy.of_client import narrowed
+from broker.protocol.scope import allowed, requested
 from broker.settings import Settings
 
 EXAMPLE = "Example: mcp-broker policy explain --user alice@example.com --client inspector --resource files --scope files:write"
@@ -153,7 +154,8 @@ def explain(
         raise typer.BadParameter(f"{provider!r} is not configured: {known}", param_hint="--provider")
     asked = _Question(user, client, _resource(settings, resource), " ".join(scope) if scope else None, supposed)
     policy = Policy(settings)
-    told = [Told(sign_in, request, policy.explain(request)) for sign_in, request in at_desk(settings, asked.requests)]
+    found, blocked = at_desk(settings, asked.requests)
+    told = [Told(sign_in, request, _explained(policy, request, blocked=blocked)) for sign_in, request in found]
     if as_json:
         print_json(as_object(told))
     else:
@@ -161,6 +163,12 @@ def explain(
             typer.echo(plain(line))
     if not told[0].why.decision.allowed:
         raise typer.Exit(REFUSED)
+
+
+def _explained(policy: Policy, request: AccessRequest, *, blocked: bool) -> Explanation:
+    """Return why the app gets what it gets: the policy's decision, within the app's own scope."""
+    within = replace(request, scopes=allowed(request.client, request.scopes))
+    return narrowed(policy.explain(within), request.client, request.scopes, blocked=blocked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +181,8 @@ class _Question:
     scope: str | None
     supposed: Supposed
 
-    async def requests(self, desk: Desk) -> list[tuple[SignIn, AccessRequest]]:
-        """Return what would be asked of the policy, once for each sign-in by which the database knows the person."""
+    async def requests(self, desk: Desk) -> tuple[list[tuple[SignIn, AccessRequest]], bool]:
+        """Return what would be asked, once for each sign-in by which the database knows the person, and whether the app is blocked."""
         try:
             scopes = requested(self.resource, self.scope)
         except InvalidScope:
@@ -187,7 +195,7 @@ class _Question:
             resource=self.resource.url,
             provider=self.supposed.provider,
         )
-        return [
+        asked = [
             (
                 one,
                 AccessRequest(
@@ -200,6 +208,7 @@ class _Question:
             )
             for one in found
         ]
+        return asked, self.client in await desk.store.blocked_clients()
 
     async def _app(self, desk: Desk) -> Client:
         configured = next((c for c in desk.settings.clients if c.client_id == self.client), None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from broker.model import Client, Identity, Resource, StepUp
 
-SIGN_IN, NO_MATCH, REQUIRED = "sign-in", "no match", "require"  # in place of a rule's name
+SIGN_IN, NO_MATCH, REQUIRED, CLIENT = "sign-in", "no match", "require", "client"  # in place of a rule's name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -258,3 +258,30 @@ def test_names_cannot_steer_a_terminal(shell: Terminal) -> None:
     """Security rule G7."""
     seen(alice(groups=("staff\x1b[31m",)))
     assert "\x1b" not in shell.run(*ASK, "--user", "42").stdout
+
+
+def test_a_blocked_client_gets_nothing_whatever_the_rules_say(shell: Terminal) -> None:
+    seen(alice())
+    shell.ok("clients", "block", "app")
+    result = shell.run(*ASK, "--user", "u_alice", "--scope", "files:read", "--json")
+
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["allowed"], told["scopes"], told["withheld"]) == (1, False, [], ["files:read"])
+    assert (told["rule"], told["reason"]) == ("client", "client app is blocked")
+    assert told["would_change"] == ["Lifting the block: mcp-broker clients unblock app"]
+
+
+def test_what_a_client_may_not_ask_for_is_not_permitted(shell: Terminal) -> None:
+    """Rule C10: the rules would give it, the administrator's word about the app does not."""
+    shell.env["BROKER_CLIENTS__APP__SCOPE"] = "files:read"
+    seen(alice(acr="gold"))
+    told = shell.json(*ASK, "--user", "u_alice", "--scope", "files:read files:write")
+
+    assert (told["allowed"], told["scopes"], told["withheld"]) == (True, ["files:read"], ["files:write"])
+    assert told["asked"] == ["files:read", "files:write"]
+    assert told["would_change"] == ["A SCOPE of client app that holds files:write"]
+
+    refused = shell.run(*ASK, "--user", "u_alice", "--scope", "files:write")
+    assert refused.exit_code == 1
+    assert "REFUSED: nothing (not files:write)" in refused.stdout
+    assert "client app may ask for files:read alone, as its SCOPE says" in refused.stdout

@@ -1,0 +1,30 @@
+"""What an app may have whatever the rules say: nothing while blocked, nothing beyond its own `scope` (RFC 7591 section 2). Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from broker.model import Client
+from broker.policy.decision import CLIENT, refusal
+from broker.policy.explain import Explanation
+from broker.protocol.scope import allowed
+
+
+def narrowed(told: Explanation, client: Client, asked: tuple[str, ...], *, blocked: bool) -> Explanation:
+    """Return what was explained of the scopes that the client may ask for, with what becomes of the rest of `asked`."""
+    if blocked:
+        lift = f"Lifting the block: mcp-broker clients unblock {client.client_id}"
+        decision = refusal(CLIENT, f"client {client.client_id} is blocked")
+        return replace(told, decision=decision, withheld=asked, remedies=(lift,))
+    within = allowed(client, asked)
+    beyond = tuple(scope for scope in asked if scope not in within)
+    if not beyond:
+        return told
+    why = f"client {client.client_id} may ask for {client.scope} alone, as its SCOPE says"
+    wider = f"A SCOPE of client {client.client_id} that holds {' '.join(beyond)}"
+    return replace(
+        told,
+        decision=told.decision if within else refusal(CLIENT, why),
+        withheld=tuple(scope for scope in asked if scope in told.withheld or scope in beyond),
+        remedies=(wider, *(told.remedies if within else ())),
+    )
