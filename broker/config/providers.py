@@ -53,7 +53,7 @@ def _read(reader: Reader, types: Mapping[str, ProviderType], id_: str, *, loopba
     options = {name: str(values[name]) for name in sorted(kind.options) if values.get(name) is not None}
     derived = kind.issuer_from(options) if kind.issuer_from else None
     issuer = _issuer(party, values["issuer"], derived)
-    _require(party, values, derived)
+    told = _require(party, values, derived)
     if issuer is not None:
         reader.derive(party.path("issuer"), issuer, "the other options")
     if is_open(kind, values, options, issuer) and not values["allow_anyone"]:
@@ -83,7 +83,8 @@ def _read(reader: Reader, types: Mapping[str, ProviderType], id_: str, *, loopba
     )
     for sentence in kind.faults(adapter):
         name, _, wrong = sentence.partition(" ")
-        reader.refuse(party.path(name.lower()), wrong, _mend(party, wrong, types))
+        if name.lower() not in told:
+            reader.refuse(party.path(name.lower()), wrong, _mend(party, name.lower(), wrong, types))
     return ProviderConfig(
         adapter=adapter,
         allowed_domains=values["allowed_domains"],
@@ -100,14 +101,14 @@ def _read(reader: Reader, types: Mapping[str, ProviderType], id_: str, *, loopba
     )
 
 
-def _mend(party: _Party, wrong: str, types: Mapping[str, ProviderType]) -> str:
-    """Return what to do about a fault: where a setting needs another, that other one is to be set."""
-    needed = _NEEDS.search(wrong)
-    setting = provider_table(types).get(needed[1].lower()) if needed else None
+def _mend(party: _Party, name: str, wrong: str, types: Mapping[str, ProviderType]) -> str:
+    """Return what to do about a fault of a setting: it is to be set where it is missing, and where it needs another, that one."""
+    missing, needed = wrong.startswith("is missing"), _NEEDS.search(wrong)
+    setting = provider_table(types).get(name if missing else needed[1].lower() if needed else "")
     if setting is None:
         return "change it, or remove it for the default"
-    name = variable(party.path(setting.name))
-    return f"set {name}{f' or {name}_FILE' if setting.has_file else ''}, or change this one"
+    full = variable(party.path(setting.name))
+    return f"set {full}{f' or {full}_FILE' if setting.has_file else ''}{'' if missing else ', or change this one'}"
 
 
 def _type(reader: Reader, types: Mapping[str, ProviderType], id_: str) -> ProviderType | None:
@@ -170,8 +171,8 @@ def _issuer(party: _Party, given: str | None, derived: str | None) -> str | None
     return issuer
 
 
-def _require(party: _Party, values: Mapping[str, Any], derived: str | None) -> None:
-    """Refuse an incomplete provider, in the words of the form that it was written in."""
+def _require(party: _Party, values: Mapping[str, Any], derived: str | None) -> set[str]:
+    """Refuse an incomplete provider, in the words of the form that it was written in; return what it lacks."""
     reader, kind = party.reader, party.kind
     shorts = set(short_names({kind.name: kind}))
     written = sorted(given.name for given in reader.under("providers", party.id) if given.name in shorts)
@@ -179,6 +180,7 @@ def _require(party: _Party, values: Mapping[str, Any], derived: str | None) -> N
     def spell(name: str) -> str:
         return (short_name(kind, name) if written else None) or variable(party.path(name))
 
+    lacks: set[str] = set()
     otherwise = any(values.get(option) for option in _INSTEAD_OF_A_SECRET)
     for name in ("issuer", "client_id", "client_secret") if written and not otherwise else ("issuer", "client_id"):
         known = values[name] is not None or (name == "issuer" and derived is not None)
@@ -191,6 +193,8 @@ def _require(party: _Party, values: Mapping[str, Any], derived: str | None) -> N
         reader.faults.add(
             spell(name), "", f"is missing, while {', '.join(written)} is set" if written else "is missing", mend
         )
+        lacks.add(name)
+    return lacks
 
 
 def _issuer_options(kind: ProviderType) -> tuple[str, ...]:

@@ -88,6 +88,15 @@ def test_an_incomplete_short_form_is_refused_in_its_own_words(left_out: str) -> 
     assert "BROKER_PROVIDER_ALIASES=false" in mend
 
 
+def test_a_secret_that_its_type_cannot_do_without_is_told_once_and_with_its_mend() -> None:
+    assert only_fault({"GITHUB_CLIENT_ID": "Iv1.0"})[0] == "GITHUB_CLIENT_SECRET"
+
+    name, _, wrong, mend = only_fault({"BROKER_PROVIDERS__GITHUB__CLIENT_ID": "Iv1.0"})
+    assert name == "BROKER_PROVIDERS__GITHUB__CLIENT_SECRET"
+    assert wrong.startswith("is missing")
+    assert mend == f"set {name} or {name}_FILE"
+
+
 def test_a_missing_issuer_says_what_else_gives_one() -> None:
     short = {k: v for k, v in KEYCLOAK.items() if k != "KEYCLOAK_ISSUER"}
 
