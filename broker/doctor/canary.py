@@ -4,7 +4,7 @@ It is a real token of ours in everything but three names: audience, subject and 
 http or https URLs), no person (`u_…`) and no client id (no colon, or an https URL). So it is good for no server that verifies tokens
 as it should; a server that accepts it accepts every other server's tokens anyway, from people who do have them. It carries the
 resource's own scopes, or a refusal for a missing scope would pass for one of the audience. It lives a minute, is recorded before it
-is made, belongs to no grant (so introspection and forward-auth call it inactive), and is sent to the one server under examination.
+is made, belongs to no grant (so introspection calls it inactive), and is sent to the one server under examination.
 """
 
 from __future__ import annotations

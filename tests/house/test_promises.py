@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 import typer.main
 from typer.core import TyperGroup
 
@@ -48,6 +49,15 @@ def test_the_changelog_names_every_endpoint_of_the_contract_that_is_not_there():
     sources = "".join(path.read_text() for path in (ROOT / "broker" / "endpoints").glob("*.py"))
     for endpoint in ENDPOINTS:
         assert (f"`{endpoint}" in missing()) is (f'"{endpoint}' not in sources), endpoint
+
+
+@pytest.mark.parametrize("page", ["README.md", "deploy/README.md", "providers/README.md"])
+def test_no_page_for_users_counts_on_what_is_not_there(page: str):
+    text = (ROOT / page).read_text()
+    for promised in re.findall(r"`(/[^`]+)`", missing()):
+        assert promised.partition("{")[0] not in text, promised
+    for command in set(CONTRACT) - commands():
+        assert f"mcp-broker {command}" not in text, command
 
 
 def test_nobody_is_told_to_install_a_package_that_is_not_published():
