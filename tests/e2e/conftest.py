@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.e2e.browserless import Browserless
 from tests.e2e.glewlwyd import running_glewlwyd
 from tests.e2e.house import House
 from tests.e2e.identity_providers import IdentityProvider, running_keycloak, running_oidc_provider
+from tests.e2e.lemonldap import LemonldapCompany, running_lemonldap
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +25,13 @@ def oidc_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Identity
 def glewlwyd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentityProvider]:
     with running_glewlwyd(tmp_path_factory.mktemp("glewlwyd")) as provider:
         yield provider
+
+
+@pytest.fixture(scope="session")
+def lemonldap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], LemonldapCompany]]:
+    """Start one for the broker at that issuer: its clients stand in its configuration."""
+    with ExitStack() as running:
+        yield lambda broker: running.enter_context(running_lemonldap(tmp_path_factory.mktemp("lemonldap"), broker))
 
 
 @pytest.fixture(scope="session")

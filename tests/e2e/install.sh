@@ -4,13 +4,14 @@
 #   bash tests/e2e/install.sh                     everything
 #   bash tests/e2e/install.sh keycloak chromium   these parts, with what they stand on
 #
-# Parts: postgresql chromium keycloak oidc-provider emulate conformance nginx glewlwyd. Debian packages go to the system (root, or
-# sudo), but nginx and Glewlwyd are only unpacked, since installing starts them; everything else goes to $MCP_BROKER_E2E_CACHE (default
-# ~/.cache/mcp-broker-ci), never into this tree.
+# Parts: postgresql chromium keycloak oidc-provider emulate conformance nginx glewlwyd lemonldap. Debian packages go to the system (root,
+# or sudo), but nginx, Glewlwyd and LemonLDAP::NG are only unpacked, since installing starts them; everything else goes to
+# $MCP_BROKER_E2E_CACHE (default ~/.cache/mcp-broker-ci), never into this tree.
 set -euo pipefail
 
 NODE_VERSION=22.20.0
 KEYCLOAK_VERSION=26.7.4
+LEMONLDAP_SUITE=trixie-backports  # Debian's first whose logout tokens say when they end (2.23)
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${MCP_BROKER_E2E_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mcp-broker-ci}
 PYTHON=${PYTHON:-python3}
@@ -79,6 +80,28 @@ glewlwyd_into() {  # with the libraries that it would bring along here
   unpacked "$1" glewlwyd glewlwyd-common "${libraries[@]}"
 }
 
+lemonldap_into() {  # from a suite that is added for this download alone; with the Perl libraries that are missing here
+  say "LemonLDAP::NG (Debian, $LEMONLDAP_SUITE)"
+  apt-cache show starman >/dev/null 2>&1 || apt-get update -qq
+  local apt=$1/.apt keys=/usr/share/keyrings/debian-archive-keyring.gpg archive packages
+  mapfile -t archive < <(apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 'Created-By: Packages' | sed -n 's/^Debian|//p')
+  [ ${#archive[@]} -gt 0 ] || { echo "LemonLDAP::NG comes from Debian's packages, and this system has none" >&2; exit 1; }
+  mkdir -p "$apt/lists/partial" "$apt/archives/partial"
+  { cat /etc/apt/sources.list 2>/dev/null || true; echo "deb [signed-by=$keys] ${archive[0]} $LEMONLDAP_SUITE main"; } >"$apt/sources.list"
+  printf 'Dir::%s "%s";\n' Etc::sourcelist "$apt/sources.list" State::lists "$apt/lists" Cache "$apt" >"$apt/apt.conf"
+  (
+    export APT_CONFIG=$apt/apt.conf
+    apt-get update -qq
+    mapfile -t packages < <(
+      apt-get install --simulate --no-install-recommends liblemonldap-ng-{common,handler,portal}-perl/"$LEMONLDAP_SUITE" \
+        libcrypt-jwt-perl libdbd-sqlite3-perl libio-string-perl starman \
+        | awk '$1 == "Inst" && $2 ~ /^(lib.*-perl|starman)$/ { print $2 "=" substr($3, 2) }'
+    )
+    unpacked "$1" "${packages[@]}"
+  )
+  rm -r "$apt"
+}
+
 install() {
   case $1 in
     postgresql) debian postgresql ;;
@@ -96,13 +119,16 @@ install() {
       ln -sfn "$lock" "$CACHE/npm" ;;
     nginx) command -v nginx >/dev/null || once nginx nginx_into ;;
     glewlwyd) once glewlwyd glewlwyd_into ;;
-    *) echo "No such part: $1 (postgresql chromium keycloak oidc-provider emulate conformance nginx glewlwyd)" >&2; exit 2 ;;
+    lemonldap)
+      debian perl
+      once lemonldap lemonldap_into ;;
+    *) echo "No such part: $1 (postgresql chromium keycloak oidc-provider emulate conformance nginx glewlwyd lemonldap)" >&2; exit 2 ;;
   esac
 }
 
 mkdir -p "$CACHE"
 exec 9>"$CACHE/.lock"
 flock 9  # two runs at once take turns
-[ $# -gt 0 ] || set -- postgresql chromium keycloak oidc-provider emulate conformance nginx glewlwyd
+[ $# -gt 0 ] || set -- postgresql chromium keycloak oidc-provider emulate conformance nginx glewlwyd lemonldap
 for part in "$@"; do install "$part"; done
 say "the parts of make e2e are here: $*"

@@ -69,6 +69,11 @@ def glewlwyd() -> Path:
     return _require("glewlwyd", cache() / "glewlwyd" / "usr" / "bin" / "glewlwyd").parents[2]
 
 
+def lemonldap() -> Path:
+    """The folder in which Debian's LemonLDAP::NG is unpacked, with its libraries."""
+    return _require("lemonldap", cache() / "lemonldap" / "usr" / "bin" / "starman").parents[2]
+
+
 def _require(part: str, path: Path) -> Path:
     if not path.exists():
         missing(part, str(path))

@@ -23,7 +23,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(KEYCLOAK_START + 120)]
 
 AT_ONCE = 1  # second, rule B15
 BOTH = "notes:read notes:write"
-GROUPS = {"keycloak": "/eng/*", "keycloak that rotates": "platform", "oidc-provider": "eng", "glewlwyd": "eng"}
+GROUPS = {
+    "keycloak": "/eng/*",
+    "keycloak that rotates": "platform",
+    "oidc-provider": "eng",
+    "lemonldap": "eng",
+    "glewlwyd": "eng",
+}
 
 TELLING = tuple(name for name in GROUPS if name != "glewlwyd")  # those whose logout tokens are by the specification
 told = pytest.mark.parametrize("employed", TELLING, indirect=True)
@@ -34,6 +40,9 @@ def founded(name: str, request: pytest.FixtureRequest, broker: str) -> Company:
     if name == "oidc-provider":
         provider: IdentityProvider = request.getfixturevalue("oidc_provider")
         return OidcCompany(register(provider, broker, id="oidc"))
+    if name == "lemonldap":
+        started: Company = request.getfixturevalue("lemonldap")(broker)
+        return started
     if name == "glewlwyd":
         return glewlwyd_company(request.getfixturevalue("glewlwyd"), broker)
     return keycloak_company(request.getfixturevalue("keycloak"), broker, rotating=name.endswith("rotates"))
