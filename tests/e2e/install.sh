@@ -9,7 +9,7 @@
 # $MCP_BROKER_E2E_CACHE (default ~/.cache/mcp-broker-ci), never into this tree.
 set -euo pipefail
 
-NODE_VERSION=22.20.0
+NODE_VERSION=24.19.0
 KEYCLOAK_VERSION=26.7.4
 LEMONLDAP_SUITE=trixie-backports  # Debian's first whose logout tokens say when they end (2.23)
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

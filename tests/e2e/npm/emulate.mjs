@@ -1,5 +1,4 @@
-// Google, GitHub and Entra in their shapes: npm's emulate, each service on a loopback port of its own. Its command line wants Node 24;
-// what is used here, its API, runs on the Node of the other parts.
+// Google, GitHub and Entra in their shapes: npm's emulate, each service on a loopback port of its own.
 //
 // The one argument names a JSON file: `packages` (the folder that holds node_modules), `services` (name -> port, baseUrl, seed),
 // `control` (a port) and `front` (port, certificate, key, host, service). Standard output gets one JSON line once all of it listens.
