@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -76,6 +77,15 @@ class Broker:
         prefix = f'mcp_broker_upstream_seconds_count{{operation="{operation}",provider="{provider}"}} '
         metrics = httpx2.get(self.admin + "/metrics", trust_env=False).text
         return sum(int(float(line.removeprefix(prefix))) for line in metrics.splitlines() if line.startswith(prefix))
+
+    def command(self, *arguments: str) -> str:
+        """Run `mcp-broker` beside it, as its administrator does; returns what that printed."""
+        done = subprocess.run(
+            [COMMAND, *arguments], env=self.environment, capture_output=True, text=True, check=False, timeout=START
+        )
+        self._witness.check(done.stdout + done.stderr)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def stop(self) -> None:
         """End it as an operator does, and hold what it wrote and kept against the oracles."""

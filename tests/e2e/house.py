@@ -22,6 +22,7 @@ NOTES = "http://127.0.0.1:8766/mcp"  # nothing listens there; only its name matt
 NOTES_SECRET = "the-secret-with-which-the-notes-server-introspects"
 RECHECK = {"RECHECK_INTERVAL": "1s"}  # the shortest there is
 OUT = 10  # seconds until a test gives up waiting for a due re-check
+AT_ONCE = 1  # second, rule B15
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,24 @@ class House:
         wait_until(is_refused, within=OUT, describe=lambda: "still served after the interval")
         assert refused["error"] == "invalid_grant"
         assert not self.is_active(newest["access_token"])
+
+    def out_within_a_second(self, app: App, tokens: dict[str, Any]) -> None:
+        """Assert that introspection and the token endpoint know the grant no more within a second (rule B15)."""
+        began = time.monotonic()
+        wait_until(
+            lambda: not self.is_active(tokens["access_token"]),
+            within=AT_ONCE,
+            describe=lambda: "the token still serves",
+        )
+        status, body = app.refresh(tokens["refresh_token"])
+        assert (status, body["error"]) == (400, "invalid_grant")
+        assert time.monotonic() < began + AT_ONCE
+
+    def out_when_revoked(self, app: App, browser: Browserless, tokens: dict[str, Any]) -> None:
+        """End everything of a person here, as an administrator does; assert that it is over within a second."""
+        self.broker.command("users", "revoke", app.claims(tokens["access_token"])["sub"])
+        self.out_within_a_second(app, tokens)
+        assert not browser.open(app.authorization_url()).form.offers("decision", "allow")
 
 
 @contextmanager
