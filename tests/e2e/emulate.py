@@ -1,6 +1,8 @@
 """Google, GitHub and Entra as npm's emulate plays them: their endpoints, token shapes, error words and account pickers.
 
-Nobody can be disabled there; what can be done to a person is to make every token dead that a service gave (`Emulators.forget`).
+Nobody can be disabled there, and none of the three sends logout tokens: 0.12.2 has no endpoint for either. What can be done to a person
+is what they, or a company, do at those vendors too: take access back (`Emulators.revoke`) or end a membership (`Emulators.dismiss`); and
+every token that a service gave can be made dead (`Emulators.forget`).
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ SECRET = "emulate-client-secret-of-the-end-to-end-tests"
 GOOGLE = "https://accounts.google.com"
 TENANT = "3f1c9a52-7d0e-4b66-9d38-5a1e0c7b2f44"
 STRANGERS_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"  # of personal accounts
-PEOPLE = {"alice": "alice@example.com", "bob": "bob@example.com", "mallory": "mallory@gmail.com"}
+PEOPLE = {name: f"{name}@example.com" for name in ("alice", "bob", "carol", "dave")} | {"mallory": "mallory@gmail.com"}
+ORGANIZATION = "acme"
+OWNER = "test_token_admin"  # emulate's own
+REVOCATION = {"google": "/oauth2/revoke", "microsoft": "/oauth2/v2.0/revoke", "github": None}
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,25 @@ class Emulators:
 
     def forget(self, idp: IdentityProvider) -> None:
         """Make every token dead that the service gave."""
+        self._control("forget", idp)
+
+    def revoke(self, idp: IdentityProvider, browser: Browserless, person: str) -> None:
+        """Make one person's tokens dead: GitHub's by the person's own settings page, the others' by the revocation endpoint."""
+        if idp.type != "github":
+            self._control("revoke", idp, "/" + PEOPLE[person])
+            return
+        page = browser.open(f"{_url(self.ports['github'])}/settings/connections/applications/{idp.client_id}")
+        assert browser.submit(page, page.form).status == 200
+
+    def dismiss(self, person: str) -> None:
+        """Take somebody out of GitHub's organisation, as its owner does."""
+        url = f"{_url(self.ports['github'])}/orgs/{ORGANIZATION}/members/{person}"
+        answer = httpx2.delete(url, headers={"Authorization": f"Bearer {OWNER}"}, trust_env=False)
+        assert answer.status_code == 204, answer.text
+
+    def _control(self, what: str, idp: IdentityProvider, whom: str = "") -> None:
         service = {"entra": "microsoft"}.get(idp.type, idp.type)
-        answer = httpx2.post(f"http://127.0.0.1:{self.ports['control']}/forget/{service}", trust_env=False)
+        answer = httpx2.post(f"http://127.0.0.1:{self.ports['control']}/{what}/{service}{whom}", trust_env=False)
         assert answer.status_code == 204
 
     @contextmanager
@@ -67,6 +89,7 @@ class Emulators:
             return {"client_id": "broker", "client_secret": SECRET, "name": "Broker", "redirect_uris": redirect_uris}
 
         addresses = [{"email": email, "name": name.title()} for name, email in PEOPLE.items()]
+        members = [{"login": name} for name in ("alice", "carol", "dave")] + [{"login": "admin", "role": "admin"}]
         tenants = {PEOPLE["mallory"]: STRANGERS_TENANT}
         seeds = {
             "google": {"users": addresses, "oauth_clients": [client("google")]},
@@ -75,8 +98,8 @@ class Emulators:
                 "oauth_clients": [client("entra", "colleagues")],
             },
             "github": {  # whoever is first answers for tokens that nobody knows
-                "users": [{"login": name, "email": PEOPLE[name]} for name in ("mallory", "bob", "alice")],
-                "orgs": [{"login": "acme", "members": [{"login": "alice"}]}],
+                "users": [{"login": name, "email": PEOPLE[name]} for name in reversed(PEOPLE)],
+                "orgs": [{"login": ORGANIZATION, "members": members}],
                 "oauth_apps": [client("github", "strict")],
             },
         }
@@ -87,8 +110,10 @@ class Emulators:
             "services": {
                 name: {
                     "port": self.ports[name],
+                    "inner": self.ports[f"inner {name}"],
                     "baseUrl": GOOGLE if name == "google" else _url(self.ports[name]),
                     "seed": seed,
+                    "revocation": REVOCATION[name],
                 }
                 for name, seed in seeds.items()
             },
@@ -104,7 +129,8 @@ class Emulators:
 
 def emulators(folder: Path, **more: Mapping[str, str]) -> Emulators:
     """Choose the ports; `more` are further settings for each provider, by its id."""
-    ports = {name: free_port() for name in ("google", "github", "microsoft", "control", "front")}
+    inner = (f"inner {service}" for service in REVOCATION)
+    ports = {name: free_port() for name in (*REVOCATION, *inner, "control", "front")}
     certificate, _ = certificate_for(GOOGLE.removeprefix("https://"), folder)
     proxy = f"http://127.0.0.1:{ports['front']}"
     github, microsoft = _url(ports["github"]), _url(ports["microsoft"])

@@ -184,6 +184,29 @@ def test_whose_upstream_tokens_are_dead_is_out_at_the_next_recheck(
     house.out_at_the_next_recheck(app, tokens)
 
 
+def test_whoever_takes_access_back_is_out_at_the_next_recheck_and_nobody_else(
+    house: House, played: Emulators, browser: Browserless, app: App
+):
+    """Rule B16: as a person does on GitHub's and Google's pages, and as revoking somebody's sessions at Entra does."""
+    with house.browser() as other:
+        colleagues = app.redeem(house.idp.sign_in(other, house.approve(other, app), "carol").params)
+    tokens = app.redeem(house.idp.sign_in(browser, house.approve(browser, app), "alice").params)
+    played.revoke(house.idp, browser, "alice")
+    house.out_at_the_next_recheck(app, tokens)
+    newest = house.refreshed_by_a_recheck(app, colleagues, operation=RECHECKED_BY[house.idp.type])
+    assert house.is_active(newest["access_token"])
+
+
+@pytest.mark.parametrize("house", ["github"], indirect=True)
+def test_whoever_leaves_the_organisation_is_out_at_the_next_recheck(
+    house: House, played: Emulators, browser: Browserless, app: App
+):
+    """Rule B16: how a company lets somebody go at GitHub, where their account is their own."""
+    tokens = app.redeem(house.idp.sign_in(browser, house.approve(browser, app), "dave").params)
+    played.dismiss("dave")
+    house.out_at_the_next_recheck(app, tokens)
+
+
 def test_a_live_session_issues_nothing_once_the_upstream_tokens_are_dead(
     house: House, played: Emulators, browser: Browserless, app: App
 ):
@@ -193,3 +216,9 @@ def test_a_live_session_issues_nothing_once_the_upstream_tokens_are_dead(
     played.forget(house.idp)
     wait_until(lambda: not house.asked_for_another(browser, app).left, within=OUT, describe=lambda: "still issued")
     assert house.idp.sign_in(browser, house.approve(browser, app), "alice").left
+
+
+def test_whoever_is_revoked_here_is_out_within_a_second(house: House, browser: Browserless, app: App):
+    """Rule B15's second where the provider tells nobody: none of these three sends logout tokens, here or in reality."""
+    tokens = app.redeem(house.idp.sign_in(browser, house.approve(browser, app), "alice").params)
+    house.out_when_revoked(app, browser, tokens)
