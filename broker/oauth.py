@@ -65,11 +65,9 @@ class Reason(StrEnum):
     REDIRECT_URI_MISMATCH = "redirect_uri_mismatch"
     REDIRECT_URI_REFUSED = "redirect_uri_refused"
     REFRESH_FUTURE = "refresh_future"
-    REFRESH_MALFORMED = "refresh_malformed"
     REFRESH_RACED = "refresh_raced"
     REFRESH_REUSED = "refresh_reused"
     REFRESH_UNKNOWN = "refresh_unknown"
-    REQUEST_EXPIRED = "request_expired"
     REQUEST_FORGED = "request_forged"
     REQUEST_USED = "request_used"
     RESOURCE_MISMATCH = "resource_mismatch"
@@ -78,8 +76,6 @@ class Reason(StrEnum):
     SCOPE_EXCEEDED = "scope_exceeded"
     SCOPE_NOT_ALLOWED = "scope_not_allowed"
     SIGN_IN_BARRED = "sign_in_barred"
-    SESSION_CHANGED = "session_changed"
-    SESSION_STALE = "session_stale"
     SOURCE_CHANGED = "source_changed"
     STEP_UP = "step_up"
     TOKEN_BOUND = "token_bound"  # noqa: S105 - a reason, as all of these
@@ -91,10 +87,8 @@ class Reason(StrEnum):
     UPSTREAM_ENDED = "upstream_ended"
     UPSTREAM_FAILED = "upstream_failed"
     UPSTREAM_MISCONFIGURED = "upstream_misconfigured"
-    UPSTREAM_ISSUER = "upstream_issuer"
     VERIFIER_MALFORMED = "verifier_malformed"
     VERIFIER_MISMATCH = "verifier_mismatch"
-    VERIFIER_MISSING = "verifier_missing"
     WRONG_CLIENT = "wrong_client"
 
 

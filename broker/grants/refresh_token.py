@@ -122,9 +122,8 @@ class RefreshTokenGrant:
 
     async def _vouched(self, grant: Grant) -> Vouched:
         """Have the provider vouch for the person again where that is due (rule B16); raises InvalidGrant, TemporarilyUnavailable."""
-        tie = Tie(identity=grant.identity, upstream_session_id=grant.upstream_session_id, checked_at=grant.checked_at)
         try:
-            return await self._recheck.vouched(tie, stale_allowed=True)
+            return await self._recheck.vouched(Tie.of(grant), stale_allowed=True)
         except InvalidGrant as error:
             event = self._event(Event.TOKEN_REFRESH_REFUSED, grant, reason=error.reason.value, why=error.detail)
             await self._store.append_events([event])

@@ -35,7 +35,7 @@ class Sessions:
         session = await self._store.find_session(digest(cookie), now=self._clock.now())
         if session is None or session.identity.provider not in self._providers:
             return None
-        tie = _tie(session)
+        tie = Tie.of(session.upstream)
         return None if self._recheck.is_due(tie) and not self._recheck.is_possible(tie) else session
 
     async def vouched(self, session: Session) -> Session | None:
@@ -44,7 +44,7 @@ class Sessions:
         Raises TemporarilyUnavailable when the provider cannot be asked, StoreUnavailable.
         """
         try:
-            vouched = await self._recheck.vouched(_tie(session), stale_allowed=False)
+            vouched = await self._recheck.vouched(Tie.of(session.upstream), stale_allowed=False)
         except InvalidGrant:
             return None
         upstream = replace(session.upstream, identity=vouched.identity, checked_at=vouched.checked_at)
@@ -71,10 +71,3 @@ class Sessions:
             now=self._clock.now(),
         )
         return self._policy.decide(asked).step_up
-
-
-def _tie(session: Session) -> Tie:
-    upstream = session.upstream
-    return Tie(
-        identity=upstream.identity, upstream_session_id=upstream.upstream_session_id, checked_at=upstream.checked_at
-    )

@@ -200,8 +200,8 @@ class SqlStore:
         values: Values = {
             "first_key": first_key,
             "second_key": second_key,
-            "jti_hash": _use_hash("logout_token", json.dumps([who.issuer, token.jti])),
-            "jti_until": token.expires_at,
+            "key_hash": _use_hash("logout_token", json.dumps([who.issuer, token.jti])),
+            "expires_at": token.expires_at,
             "tombstone_until": now + TOMBSTONE_KEPT,
             "now": now,
             "reason": "logout",
@@ -217,7 +217,7 @@ class SqlStore:
             return False
         mark: Values = {
             "first_key": upstream_rows.person_key(subject),
-            "jti_hash": b"",  # no token, so none that was used
+            "key_hash": b"",  # no token, so none that was used
             "tombstone_until": now + TOMBSTONE_KEPT,
             "now": now,
         }

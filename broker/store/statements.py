@@ -10,7 +10,7 @@ stand in `upstream_statements`.
 from __future__ import annotations
 
 from broker.store.database import Change, Maybe, Query, Sweep
-from broker.store.upstream_statements import LIVE_GRANTS_OF, LOGGED_OUT
+from broker.store.upstream_statements import FIRST_USED, LIVE_GRANTS_OF, LOGGED_OUT
 
 # What follows from a change that caches must notice; `{}` is the deciding step.
 _MOVED = "update counter set value = value + 1 where name = 'changes' and :{}.{} is not null"
@@ -223,11 +223,7 @@ TOKEN_ENDED = Query(
     + _CUT_OFF
     + ")"
 )
-FIRST_USE = Change(
-    used="""insert into used_key (key_hash, expires_at) values (:key_hash, :expires_at)
-            on conflict (key_hash) do update set expires_at = excluded.expires_at where used_key.expires_at <= :now
-            returning key_hash"""
-)
+FIRST_USE = Change(used=FIRST_USED)
 
 # Keys
 LOAD_KEYS = Query("select version, keys from key_ring where realm_id = 'default'")

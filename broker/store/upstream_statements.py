@@ -103,12 +103,12 @@ END = Change(
 # Logout events. Two keys each, perhaps the same: the session, and the person's sessions of which no `sid` is known.
 _MARK = """insert into logout_tombstone (key, at, expires_at)
            select {0}, :now, :tombstone_until
-           where not exists (select 1 from used_key where key_hash = :jti_hash and expires_at > :now)
+           where not exists (select 1 from used_key where key_hash = :key_hash and expires_at > :now)
            on conflict (key) do update set expires_at = excluded.expires_at,
              at = case when excluded.at > logout_tombstone.at then excluded.at else logout_tombstone.at end"""
 MARK_LOGOUT = Change(one=_MARK.format(":first_key"))
 MARK_LOGOUT_TOO = Change(other=_MARK.format(":second_key"))
-_FIRST_USE = """insert into used_key (key_hash, expires_at) values (:jti_hash, :jti_until)
+FIRST_USED = """insert into used_key (key_hash, expires_at) values (:key_hash, :expires_at)
                 on conflict (key_hash) do update set expires_at = excluded.expires_at where used_key.expires_at <= :now
                 returning key_hash"""
 _MATCHES = (
@@ -116,9 +116,9 @@ _MATCHES = (
 )
 _CLOSED = f"""delete from browser_session where :used.key_hash is not null and upstream_session_id in (
                 select upstream_session_id from upstream_session where {_MATCHES})"""
-LOG_OUT_SESSIONS = Change(used=_FIRST_USE, closed=_CLOSED, moved=_MOVED + " and :used.key_hash is not null")
+LOG_OUT_SESSIONS = Change(used=FIRST_USED, closed=_CLOSED, moved=_MOVED + " and :used.key_hash is not null")
 LOG_OUT_GRANTS = Change(
-    used=_FIRST_USE,
+    used=FIRST_USED,
     closed=_CLOSED,
     ended=f"update upstream_session {_END} where :used.key_hash is not null and {_MATCHES}",
     moved=_MOVED + " and :used.key_hash is not null",

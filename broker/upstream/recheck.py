@@ -7,12 +7,13 @@ a provider that rotates has spent the old refresh token, so its answer is stored
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from math import ceil
 
 from broker.audit import Audit, Event
 from broker.clock import Clock, Entropy
-from broker.model import AuditEvent, Identity, UpstreamSession
+from broker.model import AuditEvent, Grant, Identity, UpstreamSession
 from broker.oauth import InvalidGrant, Reason, TemporarilyUnavailable
 from broker.seal import SealBroken
 from broker.store.base import Store, StoreUnavailable
@@ -38,6 +39,11 @@ class Tie:
     identity: Identity
     upstream_session_id: str | None
     checked_at: int | None
+
+    @classmethod
+    def of(cls, held: UpstreamSession | Grant) -> Tie:
+        """Return the tie of an upstream session itself, or of a grant that hangs on one."""
+        return cls(identity=held.identity, upstream_session_id=held.upstream_session_id, checked_at=held.checked_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,36 +173,39 @@ class Recheck:
             return _Ended("forgotten")
         if session.ended_at is not None:
             return _Ended(session.ended_reason or "ended")
-        tie = Tie(identity=session.identity, upstream_session_id=upstream_session_id, checked_at=session.checked_at)
-        if self.is_due(tie):
+        if self.is_due(Tie.of(session)):
             return None
         return Vouched(identity=session.identity, checked_at=session.checked_at)
 
     async def _ask(self, session: UpstreamSession, lease: str, interval: int) -> _Outcome | None:
-        answered = False
-        try:
+        async with (
+            AsyncExitStack() as undo
+        ):  # after a defect of the adapter whoever asks next must not wait for the lease
+            undo.push_async_callback(self._give_back, session, lease)
             told = await self._told(session)
-            answered = True
-        except UpstreamError as error:
-            answered = True
-            return await self._refused(session, lease, error)
-        finally:
-            if not answered:  # a defect of the adapter: whoever asks next must not wait for the lease to run out
-                await self._store.release_upstream_session(
-                    session.upstream_session_id, lease=lease, sealed_tokens=None, events=()
-                )
+            undo.pop_all()
+        if isinstance(told, UpstreamError):
+            return await self._refused(session, lease, told)
         self._outages.over(session.identity.provider)
         return await self._renew(session, lease, told, interval)
 
-    async def _told(self, session: UpstreamSession) -> UpstreamIdentity:
+    async def _told(self, session: UpstreamSession) -> UpstreamIdentity | UpstreamError:
+        """Return what the provider says, or why it says nothing."""
         adapter = self._upstream.refresher(session.identity.provider)
         if adapter is None or session.sealed_tokens is None:
-            raise UpstreamError(Fault.INTERACTION, "nothing_to_ask_with")
+            return UpstreamError(Fault.INTERACTION, "nothing_to_ask_with")
         try:
             tokens = self._vault.open(session.identity, session.sealed_tokens, now=self._clock.now())
+            return await adapter.refresh(tokens, as_upstream(session.identity))
         except SealBroken:  # the master key changed without the old one in the list, which can be mended
-            raise UpstreamError(Fault.OPERATOR, "tokens_seal_broken") from None
-        return await adapter.refresh(tokens, as_upstream(session.identity))
+            return UpstreamError(Fault.OPERATOR, "tokens_seal_broken")
+        except UpstreamError as error:
+            return error
+
+    async def _give_back(self, session: UpstreamSession, lease: str) -> None:
+        await self._store.release_upstream_session(
+            session.upstream_session_id, lease=lease, sealed_tokens=None, events=()
+        )
 
     async def _renew(
         self, session: UpstreamSession, lease: str, told: UpstreamIdentity, interval: int

@@ -385,3 +385,23 @@ async def test_tokens_that_cannot_be_opened_end_nothing_and_alert(tmp_path: Path
         assert upstream_refreshes(idp) == 0
         assert await broker.store.reseal_tokens(session, sealed="under another key", resealed=sealed)
         assert (await broker.refresh(token)).status_code == 200
+
+
+async def test_a_defect_of_an_adapter_keeps_nobody_waiting_for_its_lease(tmp_path: Path):
+    """Rule B14: the lease is given back at once; nothing was asked, or nothing will be heard."""
+
+    class Defective:
+        shares_tokens = False
+
+        async def refresh(self, *_: object) -> None:
+            raise ZeroDivisionError
+
+    async with house(tmp_path) as (broker, _):
+        token = (await tokens_of(broker))["refresh_token"]
+        broker.clock.forward(INTERVAL)
+        providers: Any = broker.broker.core.upstream.providers
+        good, providers["corp"] = providers["corp"], Defective()
+        with pytest.raises(AssertionError, match="answered 500"):
+            await broker.refresh(token)
+        providers["corp"] = good
+        assert (await broker.refresh(token)).status_code == 200

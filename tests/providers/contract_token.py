@@ -25,27 +25,32 @@ async def test_the_verifier_and_credentials_go_to_the_token_endpoint_only(case: 
     )
 
 
+REFUSALS = (  # of every token endpoint, whatever it is beside that
+    (faulty.error(401, "invalid_client"), "invalid_client", Fault.OPERATOR),
+    (faulty.error(401, "unauthorized_client"), "unauthorized_client", Fault.OPERATOR),
+    (faulty.DOWN, "token_unavailable", Fault.TRANSIENT),
+    (faulty.EMPTY_400, "token_refused", Fault.PERMANENT),
+    (faulty.PROBLEM, "token_refused", Fault.PERMANENT),
+    (faulty.UNAUTHORIZED, "token_unauthorized", Fault.OPERATOR),
+    (faulty.OVERSIZED, "too_large", Fault.PROTOCOL),
+)
+
+
 @pytest.mark.parametrize(
     ("answer", "reason", "fault"),
     [
+        *REFUSALS,
         (faulty.error(200, "invalid_grant"), "invalid_grant", Fault.PERMANENT),
         (faulty.error(400, "invalid_grant"), "invalid_grant", Fault.PERMANENT),
         (faulty.error(403, "invalid_code"), "invalid_code", Fault.PERMANENT),
-        (faulty.error(401, "invalid_client"), "invalid_client", Fault.OPERATOR),
-        (faulty.error(401, "unauthorized_client"), "unauthorized_client", Fault.OPERATOR),
         (faulty.error(400, "interaction_required"), "interaction_required", Fault.INTERACTION),
         (faulty.error(400, "upstream words"), "token_error", Fault.PROTOCOL),
         (faulty.error(503, "invalid_grant"), "token_unavailable", Fault.TRANSIENT),
-        (faulty.DOWN, "token_unavailable", Fault.TRANSIENT),
         (faulty.THROTTLED, "token_unavailable", Fault.TRANSIENT),
-        (faulty.EMPTY_400, "token_refused", Fault.PERMANENT),
-        (faulty.PROBLEM, "token_refused", Fault.PERMANENT),
         (faulty.FORBIDDEN, "token_refused", Fault.PERMANENT),
-        (faulty.UNAUTHORIZED, "token_unauthorized", Fault.OPERATOR),
         (faulty.NOT_FOUND, "token_status", Fault.OPERATOR),
         (faulty.REDIRECT, "token_status", Fault.OPERATOR),
         (faulty.HTML, "token_response", Fault.PROTOCOL),
-        (faulty.OVERSIZED, "too_large", Fault.PROTOCOL),
     ],
 )
 async def test_a_token_endpoints_refusal_is_mapped_to_a_word_of_ours(

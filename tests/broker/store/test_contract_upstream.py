@@ -239,7 +239,7 @@ async def test_only_sessions_end_where_grants_are_to_stay(store: Store):
 async def test_a_session_saved_at_the_very_moment_of_a_logout_is_dead_and_stays_dead(store: Store):
     """Rule B17: its statement saw no tombstone yet and the logout's saw no session yet; the look at each use and the purge do."""
     await give_session(store, checked_at=NOW)
-    late = {"first_key": logout_keys(ALICE)[0], "jti_hash": b"", "tombstone_until": NOW + 3600, "now": NOW}
+    late = {"first_key": logout_keys(ALICE)[0], "key_hash": b"", "tombstone_until": NOW + 3600, "now": NOW}
     await store._database.change(MARK_LOGOUT, late, ())  # type: ignore[attr-defined] # what a logout does first
     assert await store.find_session(b"s" * 32, now=NOW) is None
     await store.purge(NOW + 60, audit_before=0)

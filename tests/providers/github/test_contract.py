@@ -20,6 +20,7 @@ from tests.providers.contract_response import (  # noqa: F401 - the tests
     test_nothing_secret_prints,
     test_unknown_parameters_of_a_response_are_ignored,
 )
+from tests.providers.contract_token import REFUSALS
 from tests.providers.github.case import GitHubCase, open_github
 from tests.providers.github.scripted_github import ScriptedGitHub
 
@@ -33,14 +34,8 @@ def case(github: GitHubCase) -> GitHubCase:
 @pytest.mark.parametrize(
     ("answer", "reason", "fault"),
     [
-        (faulty.error(401, "invalid_client"), "invalid_client", Fault.OPERATOR),
-        (faulty.error(401, "unauthorized_client"), "unauthorized_client", Fault.OPERATOR),
-        (faulty.DOWN, "token_unavailable", Fault.TRANSIENT),
-        (faulty.EMPTY_400, "token_refused", Fault.PERMANENT),
-        (faulty.PROBLEM, "token_refused", Fault.PERMANENT),
-        (faulty.UNAUTHORIZED, "token_unauthorized", Fault.OPERATOR),
+        *REFUSALS,
         (faulty.NOT_FOUND, "client_unknown", Fault.OPERATOR),
-        (faulty.OVERSIZED, "too_large", Fault.PROTOCOL),
     ],
 )
 async def test_a_token_endpoints_refusal_is_mapped_to_a_word_of_ours(
