@@ -66,6 +66,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._untaken: asyncio.TimerHandle | None = None
         self._in_head = False
+        self._in_body = False
         self._ended = False  # whether a message ended in what is being read
         self._head = 0  # bytes of a head that is not whole
         self._framing = 0
@@ -138,7 +139,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self._limits.head:
             self._too_large = True
             raise HeadRefused
-        self._in_head = False
+        self._in_head, self._in_body = False, True
         self._head = self._framing = 0
         self._attend()
         self._begin()
@@ -170,6 +171,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """End a message."""
         self._ended = True
+        self._in_body = False
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -180,7 +182,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request, or too much of one."""
-        if self._busy:  # an answer is on its way: another one in its midst would be taken for a part of it
+        # An answer is on its way, or the whole request has had its own: another one would be taken for a part of it, or for the next.
+        if self._busy or self._in_body:
             self.transport.abort()
         elif self._too_large:
             self._answer(_TOO_LARGE)

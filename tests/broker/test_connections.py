@@ -150,6 +150,18 @@ async def test_trailers_are_refused(trailer: bytes):
         assert await status(port) == b"200"
 
 
+@pytest.mark.parametrize("rest", [b"0\r\nX: a\r\n\r\n", b"no size\r\n", b"1;" + b"a" * 2_000_000])
+async def test_a_request_whose_body_goes_wrong_after_its_answer_gets_no_second_one(rest: bytes):
+    """RFC 9112 section 9.3: a proxy would give it to whoever asks next on this connection."""
+    async with listening(Limits()) as (_, port), connected(port) as (reader, writer):
+        writer.write(POST)
+        await reader.readuntil(b"ok")
+        with contextlib.suppress(ConnectionError):
+            writer.write(rest)
+            await writer.drain()
+        assert await everything(reader) == b""
+
+
 @pytest.mark.parametrize("pieces", [[b""], [b"GET / HT"], [b"\r\n"] * 20, [b"GET / HTTP/1.1\r\n", *[b"A: b\r\n"] * 20]])
 @pytest.mark.parametrize("before", [b"", GOOD])
 async def test_a_head_that_does_not_come_ends_the_connection(pieces: list[bytes], before: bytes):
