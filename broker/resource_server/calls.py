@@ -1,7 +1,7 @@
 """Which tools a request body calls (JSON-RPC `tools/call`), read once and handed on unchanged.
 
-A body that two parsers may read differently (repeated members, another encoding, compressed) is refused: the application behind must
-not see a call that was not judged here.
+A body that two parsers may read differently (repeated members, names in another case, another encoding, compressed) is refused: the
+application behind must not see a call that was not judged here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from broker.protocol import jws
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope
+
+_OF_MESSAGE, _OF_CALL = frozenset({"method", "params"}), frozenset({"name"})
 
 
 class Unreadable(Exception):
@@ -85,10 +87,19 @@ def tools_called(body: bytes) -> set[str]:
 
 def _names(messages: list[dict[str, Any]]) -> Iterator[str]:
     for message in messages:
+        _refuse_other_spellings(message, _OF_MESSAGE)
         if message.get("method") != "tools/call":
             continue
         params = message.get("params")
+        if isinstance(params, dict):
+            _refuse_other_spellings(params, _OF_CALL)
         name = params.get("name") if isinstance(params, dict) else None
         if not isinstance(name, str):
             raise Unreadable(400)
         yield name
+
+
+def _refuse_other_spellings(members: dict[str, Any], judged: frozenset[str]) -> None:
+    """Some parsers (Go's, .NET's) take `Method` for `method`, also beside it, and the long s for s: a call that was not judged."""
+    if any(name not in judged and name.casefold() in judged for name in members):
+        raise Unreadable(400)
