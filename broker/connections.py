@@ -2,7 +2,7 @@
 
 The C parser has no limits of its own. What is bounded here: the bytes of a request's line and headers, the time until they are whole,
 trailers, requests that wait for the one before, the time until an answer is taken, and how many connections there are. When there are
-too many, the one that has waited longest for its request gives way.
+too many, the one that has waited longest for its request, the body included, gives way.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Limits:
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol within limits. `waiting` holds a listener's connections without a request, the longest waiting first."""
+    """uvicorn's protocol within limits. `waiting` holds a listener's connections without a whole request, the longest waiting first."""
 
     def __init__(
         self, *, limits: Limits, waiting: dict[LimitedProtocol, None], refused: Refused | None = None, **uvicorns: Any
@@ -101,7 +101,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def give_way(self) -> None:
-        """End a connection that has no request."""
+        """End a connection that has no whole request."""
         self._attend()
         self.connections.discard(self)  # its place is free now, not only when the loop has come round
         self.transport.abort()
@@ -143,6 +143,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head = self._framing = 0
         self._attend()
         self._begin()
+        if not self.pipeline:
+            self._waiting[self] = None  # until the body is there
 
     def _begin(self) -> None:
         """Hand the request on, or have it wait until the one before it is answered (RFC 9112 section 9.3.2)."""
@@ -169,15 +171,17 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """End a message."""
+        """End a message: now the answer is ours to give."""
         self._ended = True
         self._in_body = False
+        if self._busy:
+            self._waiting.pop(self, None)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Wait for the next request, without a deadline until it begins: uvicorn's own ends idle connections sooner."""
         super().on_response_complete()
-        if not self._busy and not self.transport.is_closing():
+        if not self.transport.is_closing() and (self._in_body or not self._busy):
             self._waiting[self] = None
 
     def send_400_response(self, msg: str) -> None:

@@ -23,16 +23,19 @@ ALL_BUFFERS = 32 * 1024 * 1024  # bytes: more than the system keeps for a connec
 
 
 class App:
-    """Answers 200 to everything; `held` keeps requests waiting."""
+    """Answers 200 to everything; `held` keeps requests waiting. With `reads` it wants the body first."""
 
     def __init__(self) -> None:
+        self.reads = False
         self.answer = b"ok"
         self.asked = 0
         self.held = asyncio.Event()
         self.held.set()
 
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         self.asked += 1
+        while self.reads and (await receive()).get("more_body", False):
+            pass
         await self.held.wait()
         length = (b"content-length", b"%d" % len(self.answer))
         await send({"type": "http.response.start", "status": 200, "headers": [length]})
@@ -250,6 +253,27 @@ async def test_whoever_waits_longest_gives_way_and_requests_do_not():
         for reader, _ in served:
             assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
         assert await status(port) == b"200"
+
+
+@pytest.mark.parametrize("before", [b"", GOOD])
+async def test_bodies_that_do_not_come_keep_nobody_out(before: bytes):
+    """Rule G14: whoever announces a body and does not send it waits like whoever sends nothing; whose request is whole does not."""
+    async with listening(Limits(connections=8)) as (app, port), contextlib.AsyncExitStack() as crowd:
+        app.reads = True
+        slow = [await crowd.enter_async_context(connected(port)) for _ in range(7)]
+        for slow_reader, slow_writer in slow:
+            slow_writer.write(before + POST + b"2\r\nab\r\n")
+            if before:
+                await slow_reader.readuntil(b"ok")
+        await until(lambda: app.asked == 7 * (2 if before else 1))
+        app.held.clear()
+        whole = [await crowd.enter_async_context(connected(port)) for _ in range(2)]
+        for _, writer in whole:
+            writer.write(POST + b"2\r\nab\r\n0\r\n\r\n")
+        assert await everything(slow[0][0]) == b""
+        app.held.set()
+        for reader, _ in whole:
+            assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
 
 
 async def test_the_other_listener_answers_while_one_is_full():
