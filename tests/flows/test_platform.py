@@ -166,6 +166,21 @@ async def test_an_encoded_path_reaches_no_handler(broker: BrokerUnderTest, metho
     assert int(answer.headers["content-length"]) == len(answer.content), "whoever reads on finds the next answer"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("PUT", "/logout", "GET, HEAD, POST"), ("GET", "/token", "POST"), ("DELETE", "/authorize", "GET, HEAD")],
+)
+async def test_a_method_that_is_not_taken_is_answered_with_those_that_are(
+    broker: BrokerUnderTest, method: str, path: str, allowed: str
+):
+    """RFC 9110 section 15.5.6; security rule C15: methods are what they should be."""
+    async with broker.http() as http:
+        answer = await http.request(method, f"{ISSUER}{path}")
+    assert answer.status_code == 405
+    assert {word.strip() for word in answer.headers["allow"].split(",")} == set(allowed.split(", "))
+    assert answer.json()["error"] == "invalid_request"
+
+
 async def test_bodies_are_limited_before_they_are_buffered(broker: BrokerUnderTest):
     """Security rule G5: by the declared length, and by what really comes."""
     read = 0
