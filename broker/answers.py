@@ -22,7 +22,9 @@ class Answers:
         self._pages = pages
         self._audit = audit
         self._introspect = f"{prefix}/introspect"
-        self._page_paths = tuple(prefix + p for p in ("/authorize", "/consent", "/callback/", "/logout"))
+        self._page_paths = tuple(
+            prefix + p for p in ("/authorize", "/consent", "/callback/", "/logout", "/debug/login")
+        )
 
     async def refused(self, request: Request, error: Exception) -> Response:
         """Answer an OAuthError."""

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from broker.settings import AdminGroup, PolicyRule
-from tests.broker.harness import IDP, ISSUER, BrokerUnderTest, Browser, Form, running
+from tests.broker.harness import IDP, ISSUER, BrokerUnderTest, Browser, Form, request_ids, running
 from tests.flows.test_callback import changed
 from tests.providers.scripted_faults import ABSENT, DOWN, error
 
@@ -336,3 +336,16 @@ async def test_what_a_provider_writes_is_text_on_the_page(broker: BrokerUnderTes
     assert "<script>" not in page.text
     assert "\u202e" not in page.text
     assert "x" * 600 not in page.text
+
+
+async def test_a_database_that_is_away_is_a_page_that_says_so(broker: BrokerUnderTest):
+    """Outage: 503 with `Retry-After`, in words for the person who sits there, with the reference that the log has."""
+    browser = broker.browser()
+    page = await browser.open(PAGE)
+    broker.oracle.outage = True
+    await broker.store.close()
+    answer = await browser.answer(page, "provider", "corp")
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert request_ids(answer.text)
