@@ -238,8 +238,10 @@ def at_desk(settings: Settings, work: Callable[[Desk], Coroutine[Any, Any, T]]) 
 
 def why_refused(fault: Exception, settings: Settings) -> str:
     """Return why store or keys refuse, in a sentence, with the setting to look at where the database does not answer."""
-    words = str(fault).strip().removesuffix(".") or type(fault).__name__
-    return f"{words}. {mend(settings.database_url.reveal())}" if isinstance(fault, StoreUnavailable) else words
+    words = " ".join(str(fault).split()).removesuffix(".") or type(fault).__name__
+    if not isinstance(fault, StoreUnavailable):
+        return words
+    return f"{words}{'' if words.endswith('?') else '.'} {mend(settings.database_url.reveal())}"
 
 
 def stop(message: str, status: int = REFUSED) -> NoReturn:

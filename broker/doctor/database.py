@@ -41,7 +41,7 @@ async def schema(url: str) -> list[Check]:
 
 def unavailable(why: str, url: str) -> Check:
     """Return that the database does not answer; `why` is the store's own sentence. The URL is never repeated."""
-    words = why.removeprefix("the database ").strip().replace("\n", " ")[:300]
+    words = " ".join(why.removeprefix("the database ").split())[:300]  # a driver's own words have lines of their own
     return fail(STORE, words, mend(url))
 
 

@@ -53,6 +53,13 @@ def test_a_database_that_is_down_is_found(world: World) -> None:
     assert "BROKER_DATABASE_URL" in found["fix"]
 
 
+def test_a_driver_s_lines_become_one_without_a_mark_where_they_broke() -> None:
+    """Psycopg breaks and indents its sentences; a terminal gets neither (rule G7)."""
+    said = "the database refused: port 1 failed: Connection refused\n\tIs the server running on that host?\n"
+    found = database.unavailable(said, "postgresql://h/d")
+    assert found.detail == "refused: port 1 failed: Connection refused Is the server running on that host?"
+
+
 def test_a_folder_in_place_of_the_file_is_found_and_left_as_it_is(world: World) -> None:
     folder = world.folder / "data"
     folder.mkdir(mode=0o755)
