@@ -76,6 +76,11 @@ class PostgresServer:
             else:
                 return
 
+    @property
+    def pid(self) -> int:
+        """The process that starts all the others."""
+        return self._process.pid
+
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop the server: SIGINT ends every connection properly, SIGQUIT at once."""
         self._process.send_signal(how)

@@ -4,14 +4,16 @@
 #   bash tests/e2e/install.sh                     everything
 #   bash tests/e2e/install.sh keycloak chromium   these parts, with what they stand on
 #
-# Parts: postgresql chromium keycloak oidc-provider emulate conformance nginx glewlwyd lemonldap. Debian packages go to the system (root,
-# or sudo), but nginx, Glewlwyd and LemonLDAP::NG are only unpacked, since installing starts them; everything else goes to
-# $MCP_BROKER_E2E_CACHE (default ~/.cache/mcp-broker-ci), never into this tree.
+# Parts: postgresql chromium keycloak oidc-provider emulate conformance nginx glewlwyd lemonldap; and, by its name alone, fastmcp: a peer
+# of `make bench`, in a virtual environment of its own. Debian packages go to the system (root, or sudo), but nginx, Glewlwyd and
+# LemonLDAP::NG are only unpacked, since installing starts them; everything else goes to $MCP_BROKER_E2E_CACHE (default
+# ~/.cache/mcp-broker-ci), never into this tree.
 set -euo pipefail
 
 NODE_VERSION=24.19.0
 KEYCLOAK_VERSION=26.7.4
 LEMONLDAP_SUITE=trixie-backports  # Debian's first whose logout tokens say when they end (2.23)
+FASTMCP_VERSION=4.2.3
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CACHE=${MCP_BROKER_E2E_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mcp-broker-ci}
 PYTHON=${PYTHON:-python3}
@@ -102,6 +104,12 @@ lemonldap_into() {  # from a suite that is added for this download alone; with t
   rm -r "$apt"
 }
 
+fastmcp_into() {  # with our server's event loop and parser, so that it is not the lack of them that is measured
+  say "FastMCP $FASTMCP_VERSION (PyPI)"
+  "$PYTHON" -m venv "$1"
+  "$1/bin/python" -m pip install --quiet --disable-pip-version-check "fastmcp==$FASTMCP_VERSION" uvloop==0.23.0 httptools==0.9.0
+}
+
 install() {
   case $1 in
     postgresql) debian postgresql ;;
@@ -122,7 +130,10 @@ install() {
     lemonldap)
       debian perl
       once lemonldap lemonldap_into ;;
-    *) echo "No such part: $1 (postgresql chromium keycloak oidc-provider emulate conformance nginx glewlwyd lemonldap)" >&2; exit 2 ;;
+    fastmcp)
+      once "fastmcp-$FASTMCP_VERSION" fastmcp_into
+      ln -sfn "fastmcp-$FASTMCP_VERSION" "$CACHE/fastmcp" ;;
+    *) echo "No such part: $1 (postgresql chromium keycloak oidc-provider emulate conformance nginx glewlwyd lemonldap fastmcp)" >&2; exit 2 ;;
   esac
 }
 

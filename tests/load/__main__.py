@@ -1,8 +1,10 @@
 """`make bench`, or `python -m tests.load [--quick] [--only refresh,…] [--json FILE]`: what the broker can do, against limits and peers.
 
-It measures and does not judge: the exit status is 0 unless something did not run. Servers have one core, this process (the
-generator) and the stand-in identity provider the other; sixteen connections are kept busy; rounds are interleaved. Ratios within one
-run are what counts: absolute figures are the machine's.
+It ends with a table of every goal, and the exit status is 0 whatever that says, unless something did not run. Servers have one core,
+this process (the generator) and the stand-in identity provider the other; sixteen connections are kept busy; rounds are interleaved.
+Ratios within one run are what counts: absolute figures are the machine's. They are judged by the CPU time of the servers, so that
+others on the machine do not decide; where only the clock can tell (a disk that is waited for, a start, the slowest of a hundred), the
+table says so.
 """
 
 from __future__ import annotations
@@ -17,42 +19,32 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
 
-from tests.load import dialects, extras, machine
+from tests.load import dialects, machine
+from tests.load.fastmcp_peer import FASTMCP_IS_MISSING, FastMcpDialect, start_fastmcp
+from tests.load.length import FULL, QUICK, Length
 from tests.load.machine import ALONE, GENERATOR, Server, resident
-from tests.load.plan import COMPARED, NODE, OURS, SDK, Plan
+from tests.load.parts import PARTS
+from tests.load.plan import COMPARED, FASTMCP, NODE, OURS, SDK, Plan
 from tests.load.report import Figure, Line, lines, text
+from tests.load.scoreboard import Score, scoreboard, scores
 from tests.load.systems import System
 from tests.load.wire import WrongAnswer
 
-FIGURES = ("start", "memory", "verifier", "slow-disk", "postgres")
-NAMES = (*(c.name for c in COMPARED), *FIGURES)
+NAMES = (*(c.name for c in COMPARED), *(part.name for part in PARTS))
+WITHOUT_PEERS = {*(part.name for part in PARTS), "refresh-rs256"}
+WITH_FASTMCP = {c.name for c in COMPARED if FASTMCP in c.peers}
 BUSY_MACHINE = 0.7  # load average before anything was started
 WORDS = (
-    "ratio: ours / theirs in operations a second, the median of the rounds' ratios; by CPU: theirs / ours in CPU time of the server",
-    "oidc-provider's login has no upstream; the MCP SDK's takes its upstream's word unread; both forget everything when they end",
+    "by CPU: theirs / ours in CPU time of the server for one operation, the median of the rounds; that is what is judged",
+    "ratio: ours / theirs in operations a second; on a machine that others use it is of what they leave, too",
+    "oidc-provider's login has no upstream; the MCP SDK's takes its upstream's word unread",
+    "FastMCP asks its upstream at every refresh; all three peers forget everything when they end",
     "oidc-provider introspects opaque tokens here: it refuses JWTs",
-    "not run: FastMCP, which some targets name (no dependency of ours), and a million stored grants (they take too long to make)",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Length:
-    """How long everything takes."""
-
-    rounds: int
-    seconds: float  # of one cell of one round
-    starts: int
-    registrations: int
-    refreshes: int
-
-
-FULL = Length(rounds=5, seconds=0.7, starts=3, registrations=24_000, refreshes=12_000)
-QUICK = Length(rounds=3, seconds=0.25, starts=1, registrations=3_000, refreshes=3_000)
 
 
 def _arguments() -> argparse.Namespace:
@@ -76,6 +68,7 @@ def _arguments() -> argparse.Namespace:
         length.starts,
         length.registrations,
         length.refreshes,
+        length.grants,
     )
     return given
 
@@ -90,38 +83,23 @@ class Run:
         self._length = length
         self.lines: list[Line] = []
         self.figures: list[Figure] = []
+        self.missing: dict[str, str] = {}
         self.notes = _about_the_machine(folder)
+
+    @property
+    def scores(self) -> list[Score]:
+        """What became of every goal."""
+        return scores(self.lines, self.figures, self.missing)
 
     async def all(self) -> None:
         """Measure what is wanted."""
         with ExitStack() as stack:
             upstream = stack.enter_context(_running(lambda: dialects.start_upstream(self._folder)))
-            if "start" in self._wanted:
-                _say("start")
-                self.figures += extras.start(self._folder, upstream, self._length.starts)
-            if "memory" in self._wanted:
-                _say("memory")
-                self.figures += await extras.memory(
-                    self._folder,
-                    upstream,
-                    registrations=self._length.registrations,
-                    refreshes=self._length.refreshes,
-                )
-            if "verifier" in self._wanted:
-                _say("verifier")
-                self.figures += await extras.verifier(self._folder, upstream, min(0.5, self._length.seconds))
+            for part in PARTS:
+                if part.name in self._wanted:
+                    _say(part.name)
+                    self.figures += await part.measure(self._folder, upstream, self._length)
             await self._side_by_side(stack, upstream)
-            if "slow-disk" in self._wanted:
-                _say("slow disk")
-                self.figures += await extras.slow_disk(
-                    self._folder, upstream, rounds=self._length.rounds, seconds=self._length.seconds
-                )
-
-            if "postgres" in self._wanted:
-                _say("PostgreSQL")
-                self.figures += await extras.postgres(
-                    self._folder, upstream, rounds=self._length.rounds, seconds=self._length.seconds
-                )
 
     async def _side_by_side(self, stack: ExitStack, upstream: Server) -> None:
         if not self._wanted & {c.name for c in COMPARED}:
@@ -129,7 +107,7 @@ class Run:
         raw = stack.enter_context(_running(lambda: dialects.start_limit(self._folder)))
         broker = stack.enter_context(_running(lambda: dialects.start_broker(self._folder, upstream)))
         systems = {OURS: await System.connected(broker, dialects.OurDialect(broker.origin))}
-        if self._wanted - {*FIGURES, "refresh-rs256"}:
+        if self._wanted - WITHOUT_PEERS:
             await self._start_peers(stack, upstream, systems)
         plan = Plan(self._wanted, raw=raw, systems=systems)
         _say("grants")
@@ -148,10 +126,18 @@ class Run:
         systems[SDK] = await System.connected(sdk, dialects.SdkDialect())
         node = dialects.start_node(self._folder)
         if node is None:
-            self.notes.append(dialects.NODE_IS_MISSING)
+            self.missing[NODE] = dialects.NODE_IS_MISSING
+        else:
+            stack.enter_context(_running(lambda: node))
+            systems[NODE] = await System.connected(node, dialects.NodeDialect(node.origin))
+        if not self._wanted & WITH_FASTMCP:
             return
-        stack.enter_context(_running(lambda: node))
-        systems[NODE] = await System.connected(node, dialects.NodeDialect(node.origin))
+        fastmcp = start_fastmcp(self._folder, upstream)
+        if fastmcp is None:
+            self.missing[FASTMCP] = FASTMCP_IS_MISSING
+        else:
+            stack.enter_context(_running(lambda: fastmcp))
+            systems[FASTMCP] = await System.connected(fastmcp, FastMcpDialect())
 
 
 @contextmanager
@@ -196,12 +182,14 @@ def main() -> int:
             sys.stderr.write(f"the benchmark did not run: {type(error).__name__}: {error}\n")
             return 1
     run.notes.append(f"the whole run took {time.monotonic() - began:.0f} s")
-    sys.stdout.write(text(run.lines, run.figures, run.notes) + "\n")
+    run.notes += run.missing.values()
+    sys.stdout.write(f"{text(run.lines, run.figures, run.notes)}\n\n{scoreboard(run.scores)}\n")
     if given.json is not None:
         document = {
             "lines": [line.as_json() for line in run.lines],
             "figures": [figure.as_json() for figure in run.figures],
             "notes": run.notes,
+            "scores": [score.as_json() for score in run.scores],
         }
         given.json.write_text(json.dumps(document, indent=1) + "\n")
     return 0

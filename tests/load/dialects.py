@@ -32,7 +32,7 @@ ROOT = HERE.parents[1]
 PEOPLE = 1000
 NODE_IS_MISSING = "npm's oidc-provider is missing; install it with: bash tests/e2e/install.sh oidc-provider"
 _FIELD = re.compile(r'name="(request|csrf)" value="([^"]*)"')
-_people = count()
+people = count()
 
 
 class Cookies:
@@ -187,7 +187,7 @@ class OurDialect:
         location = (await self._approve(connection, browser, RESOURCE, "provider=oidc")).header("location")
         sent = parse_qs(urlsplit(location).query)
         upstream = location.partition("/authorize?")[0]
-        code = code_for(sent["nonce"][0], next(_people) % PEOPLE)
+        code = code_for(sent["nonce"][0], next(people) % PEOPLE)
         back = f"/callback/oidc?code={code}&state={sent['state'][0]}&iss={upstream}"
         return code_in(browser.take(await connection.get(back, browser.line)))
 
@@ -220,12 +220,12 @@ class SdkDialect:
 
     async def login(self, connection: Connection) -> str:
         """Come back from the identity provider."""
-        person = next(_people) % PEOPLE
+        person = next(people) % PEOPLE
         state = await self._authorize(connection, person, RESOURCE)
         return code_in(await connection.get(f"/callback?code={code_for('none', person)}&state={state}"))
 
     async def _authorize(self, connection: Connection, worker: int, resource: str) -> str:
-        state = f"state-{worker}-{next(_people)}"  # the example finds who waits by the app's state
+        state = f"state-{worker}-{next(people)}"  # the example finds who waits by the app's state
         query = authorize_query(resource).replace("a-state-of-the-benchmark", state)
         (await connection.get(f"/authorize?{query}")).expect(302)
         return state

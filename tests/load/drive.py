@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,9 +55,12 @@ async def everybody(work: Callable[[int], Coroutine[Any, Any, None]], workers: i
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def measure(operation: Operation, *, pid: int, workers: int, seconds: float) -> Sample:
-    """Run one operation on `workers` connections for `seconds`; raises WrongAnswer at the first answer that is none."""
-    began, server, client = time.perf_counter(), cpu_seconds(pid), time.process_time()
+async def measure(operation: Operation, *, pids: Sequence[int], workers: int, seconds: float) -> Sample:
+    """Run one operation on `workers` connections for `seconds`; raises WrongAnswer at the first answer that is none.
+
+    `pids` are the servers' processes: what all of them computed is the cost.
+    """
+    began, server, client = time.perf_counter(), sum(map(cpu_seconds, pids)), time.process_time()
     current = Round(began + seconds)
     await everybody(lambda worker: current.work(operation.step, worker), workers)
     elapsed = time.perf_counter() - began
@@ -66,7 +69,7 @@ async def measure(operation: Operation, *, pid: int, workers: int, seconds: floa
     return Sample(
         operations=current.operations,
         elapsed=elapsed,
-        server_cpu=cpu_seconds(pid) - server,
+        server_cpu=sum(map(cpu_seconds, pids)) - server,
         client_cpu=time.process_time() - client,
     )
 
@@ -74,33 +77,36 @@ async def measure(operation: Operation, *, pid: int, workers: int, seconds: floa
 class Cell:
     """One operation on one system: measured once a round, stocked beforehand by what the last rounds used."""
 
-    def __init__(self, operation: Operation, *, pid: int, workers: int) -> None:
-        """Measure nothing yet."""
+    def __init__(self, operation: Operation, *, pids: Sequence[int], workers: int, most: int | None = None) -> None:
+        """Measure nothing yet. `most` limits the stock of a system that takes long to make it: then its rounds may end early."""
         self._operation = operation
-        self._pid = pid
+        self._pids = pids
+        self._most = most
         self._workers = workers
         self._rate = 0.0
         self.samples: list[Sample] = []
 
     async def warm_up(self, seconds: float, *, stock: int) -> None:
         """Let caches fill and compilers compile, and learn the rate."""
-        if self._operation.stock is not None:
-            await self._operation.stock(stock)
+        await self._stock(stock)
         self._rate = (await self._measure(seconds)).rate
 
     async def round(self, seconds: float) -> None:
         """Measure one round; a round whose stock was used up much too early is repeated once with more."""
         for _ in range(2):
-            if self._operation.stock is not None:
-                await self._operation.stock(int(self._rate * seconds * 1.4) + self._workers)
+            await self._stock(int(self._rate * seconds * 1.4) + self._workers)
             sample = await self._measure(seconds)
             self._rate = max(self._rate * 0.8, sample.rate)
-            if sample.elapsed >= seconds * STARVED:
+            if sample.elapsed >= seconds * STARVED or self._most is not None:
                 break
         self.samples.append(sample)
 
+    async def _stock(self, wanted: int) -> None:
+        if self._operation.stock is not None:
+            await self._operation.stock(wanted if self._most is None else min(wanted, self._most))
+
     async def _measure(self, seconds: float) -> Sample:
-        return await measure(self._operation, pid=self._pid, workers=self._workers, seconds=seconds)
+        return await measure(self._operation, pids=self._pids, workers=self._workers, seconds=seconds)
 
 
 async def repeat(operation: Operation, *, times: int, workers: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -88,6 +89,11 @@ def grown(start: float, half: float, end: float, *, done: int, to: int) -> float
     Caches fill first and then stay; only what still grows in the second half is taken to go on in proportion.
     """
     return end - start + max(0.0, end - half) * (to - done) / (done / 2)
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return the smallest of at least one value that so many per cent of them do not exceed (the nearest rank)."""
+    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
 @dataclass(frozen=True, slots=True)

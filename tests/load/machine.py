@@ -104,3 +104,10 @@ def sync_time(folder: Path) -> float:
         os.close(descriptor)
         path.unlink()
     return statistics.median(times)
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process started and that still run (proc(5))."""
+    return [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]

@@ -91,6 +91,12 @@ class System:
         await everybody(lambda worker: dialect.sign_in(system._connections[worker], worker), CONNECTIONS)
         return system
 
+    def moved_to(self, server: Server, connections: list[Connection]) -> System:
+        """Return the same clients, with the grants that they have, at another server of the same database."""
+        moved = System(server, self.dialect, connections)
+        moved._chains = self._chains
+        return moved
+
     def close(self) -> None:
         """Hang up."""
         for connection in self._connections:
