@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from broker.model import LoggedOut
+from broker.store.postgres_pool import SIZE
 from broker.store.upstream_base import LogoutToken
 from tests.broker.harness import FILES, IDP, TRUSTED, VERIFIER, BrokerUnderTest, Form, query_of, running
 from tests.postgres import PostgresServer, postgres
@@ -26,7 +27,17 @@ async def replicas(postgres: PostgresServer, tmp_path: Path) -> AsyncIterator[tu
         one = await stack.enter_async_context(running(tmp_path, idp=idp, database=url))
         two = await stack.enter_async_context(running(tmp_path, idp=idp, database=url))
         two.clock = one.clock
+        for replica in (one, two):
+            await _connected(replica)
         yield one, two
+
+
+async def _connected(replica: BrokerUnderTest) -> None:
+    """Have the replica make its connections: on a busy machine that takes longer than a request may wait for one."""
+    for _ in range(10):
+        asked = (replica.broker.core.store.changes() for _ in range(SIZE))
+        if not any(isinstance(told, Exception) for told in await asyncio.gather(*asked, return_exceptions=True)):
+            return
 
 
 async def test_a_login_may_hop_between_replicas_at_every_step(replicas: tuple[BrokerUnderTest, BrokerUnderTest]):
