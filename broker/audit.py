@@ -47,6 +47,7 @@ class Event(StrEnum):
     LOGIN_DEBUGGED = "login.debugged"
     LOGIN_FAILED = "login.failed"
     LOGIN_REFUSED = "login.refused"
+    LOGIN_RETURNED = "login.returned"
     LOGIN_STARTED = "login.started"
     LOGIN_STEP_UP = "login.step_up"
     POLICY_RELOADED = "policy.reloaded"
@@ -67,6 +68,7 @@ class Event(StrEnum):
     UPSTREAM_LOGOUT = "upstream.logout"
     UPSTREAM_NOT_GIVEN_BACK = "upstream.not_given_back"
     UPSTREAM_RECHECKED = "upstream.rechecked"
+    USER_CREATED = "user.created"
     USER_REVOKED = "user.revoked"
 
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from broker.audit import Audit, Event
 from broker.clock import Clock
-from broker.login.approvals import Approvals
+from broker.login.approvals import Approvals, login_name
 from broker.login.browser import BrowserCookies
 from broker.model import PendingLogin, digest
 from broker.oauth import InvalidRequest, Reason
@@ -53,7 +53,9 @@ class Returns:
         """
         if request.method != "GET":  # HEAD has no effect (rule C15)
             raise InvalidRequest(Reason.LOGIN_UNKNOWN)
-        login = await self._store.finish_login(digest(params.require("state")), now=self._clock.now())
+        state_hash = digest(params.require("state"))
+        returned = self._audit.event(Event.LOGIN_RETURNED, login=login_name(state_hash))
+        login = await self._store.finish_login(state_hash, now=self._clock.now(), events=[returned])
         if login is None:
             raise InvalidRequest(Reason.LOGIN_UNKNOWN)
         cookie = self._cookies.read(request).login
@@ -83,6 +85,7 @@ class Returns:
             client_id=login.client.client_id,
             resource=login.request.resource or None,
             provider=login.provider,
+            login=login_name(login.state_hash),
             reason=str(reason),
             fault=fault,
         )

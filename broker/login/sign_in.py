@@ -36,12 +36,14 @@ class SignIn:
     async def recognise(self, provider: str, upstream: UpstreamIdentity) -> Identity:
         """Return the person as our records keep them; the subject is found by (issuer, upstream subject), never by e-mail."""
         config = self._configs[provider]
+        candidate = "u_" + self._entropy.token(16)
         subject = await self._store.subject_for(
             upstream.issuer,
             upstream.subject,
             namespace=config.identity_namespace,
-            candidate="u_" + self._entropy.token(16),
+            candidate=candidate,
             now=self._clock.now(),
+            events=[self._audit.event(Event.USER_CREATED, subject=candidate, provider=provider)],
         )
         return Identity(
             subject=subject,

@@ -1,10 +1,10 @@
 """The store's verbs. Verbs, not tables: each single-use thing is decided by ONE SQL statement; there is no get-then-delete.
 
 A verb whose change gives or takes something (a client, a session, a grant, a token, a key) takes the audit events of the change and
-stores them in the same transaction; once committed, they are handed to the sink that the store was built with. Five
-take none, because they give nobody anything: `finish_login` and `first_use` use up a handle, `subject_for` finds a name,
-`lease_upstream_session` takes a turn, `reseal_tokens` changes a seal. What a finished login led to is an event of its own right after
-(a refusal, or the session that is stored); a process killed in between leaves a used handle, and nobody with anything.
+stores them in the same transaction; once committed, they are handed to the sink that the store was built with. So does one that makes
+a person or uses up a login, whoever brought it back (rule A2): what the login led to is an event of its own later, a refusal or a
+session, and a process killed in between leaves a login that returned and led to nothing. Three take none, because an auditor
+misses nothing: `first_use` uses up a handle, `lease_upstream_session` takes a turn, `reseal_tokens` changes a seal.
 Times are seconds; every verb gets `now` as an argument.
 Any verb raises `StoreUnavailable` when the database cannot answer; nothing was acknowledged then.
 """
@@ -160,12 +160,17 @@ class Store(KeepsUpstream, Protocol):
         """Save a pending login; a later approval of the same request replaces it. False when that request was finished already."""
         ...
 
-    async def finish_login(self, state_hash: bytes, *, now: int) -> PendingLogin | None:
-        """Consume the pending login of a state, whoever presents it (rule A2: burned); None when unknown, used or expired."""
+    async def finish_login(self, state_hash: bytes, *, now: int, events: Events) -> PendingLogin | None:
+        """Consume the pending login of a state, whoever presents it (rule A2: burned).
+
+        None (and no event) when unknown, used or expired.
+        """
         ...
 
-    async def subject_for(self, issuer: str, upstream_subject: str, *, namespace: str, candidate: str, now: int) -> str:
-        """Return our subject for an upstream identity; `candidate` becomes it when there is none."""
+    async def subject_for(
+        self, issuer: str, upstream_subject: str, *, namespace: str, candidate: str, now: int, events: Events
+    ) -> str:
+        """Return our subject for an upstream identity; `candidate` becomes it, and the events are stored, when there is none."""
         ...
 
     # Sessions and people are `KeepsUpstream`'s.

@@ -114,20 +114,22 @@ class SqlStore:
     async def begin_login(self, login: PendingLogin, *, events: Events) -> bool:
         return await self._done(statements.BEGIN_LOGIN, rows.login_values(login), events)
 
-    async def finish_login(self, state_hash: bytes, *, now: int) -> PendingLogin | None:
-        row = (await self._change(statements.FINISH_LOGIN, {"state_hash": state_hash, "now": now})).row
+    async def finish_login(self, state_hash: bytes, *, now: int, events: Events) -> PendingLogin | None:
+        values: Values = {"state_hash": state_hash, "now": now}
+        row = (await self._database.change(statements.FINISH_LOGIN, values, events)).row
         return rows.login_of(row) if row else None
 
-    async def subject_for(self, issuer: str, upstream_subject: str, *, namespace: str, candidate: str, now: int) -> str:
-        values: Values = {
-            "issuer": issuer,
-            "upstream_subject": upstream_subject,
-            "namespace": namespace,
-            "candidate": candidate,
-            "now": now,
-        }
-        row = (await self._change(statements.SUBJECT_FOR, values)).row
-        return str(row[0]) if row else candidate
+    async def subject_for(
+        self, issuer: str, upstream_subject: str, *, namespace: str, candidate: str, now: int, events: Events
+    ) -> str:
+        key: Values = {"issuer": issuer, "upstream_subject": upstream_subject, "namespace": namespace, "now": now}
+        if known := (await self._change(statements.SEE_PERSON, key)).row:
+            return str(known[0])
+        if await self._done(statements.CREATE_PERSON, {**key, "candidate": candidate}, events):
+            return candidate
+        return await self.subject_for(  # somebody else was quicker: now there is one
+            issuer, upstream_subject, namespace=namespace, candidate=candidate, now=now, events=events
+        )
 
     # Sessions and people
     async def save_session(self, session: Session, *, replaces: bytes | None, now: int, events: Events) -> str | None:

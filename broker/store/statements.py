@@ -99,11 +99,14 @@ FINISH_LOGIN = Change(
                 returning request_id, state_hash, cookie_hash, provider, nonce, sealed_verifier, request, client,
                   remember, source, created_at, expires_at"""
 )
-SUBJECT_FOR = Change(
-    known="""insert into person (realm_id, upstream_issuer, upstream_subject, namespace, subject, created_at, seen_at)
-             values ('default', :issuer, :upstream_subject, :namespace, :candidate, :now, :now)
-             on conflict (realm_id, upstream_issuer, upstream_subject, namespace) do update set seen_at = excluded.seen_at
-             returning subject"""
+SEE_PERSON = Change(
+    known="""update person set seen_at = :now where realm_id = 'default' and upstream_issuer = :issuer
+             and upstream_subject = :upstream_subject and namespace = :namespace returning subject"""
+)
+CREATE_PERSON = Change(
+    created="""insert into person (realm_id, upstream_issuer, upstream_subject, namespace, subject, created_at, seen_at)
+               values ('default', :issuer, :upstream_subject, :namespace, :candidate, :now, :now)
+               on conflict (realm_id, upstream_issuer, upstream_subject, namespace) do nothing returning subject"""
 )
 # Consent
 FIND_CONSENT = Query(

@@ -63,6 +63,36 @@ async def test_a_browser_with_a_login_of_its_own_cannot_finish_somebody_elses(br
     assert broker.idp.calls("token") == []
 
 
+async def test_whoever_brings_a_login_back_is_in_the_trail_from_the_moment_that_it_is_used_up(broker: BrokerUnderTest):
+    """Security rule A2: the event is stored by the statement that burns the login, and named as its start was."""
+    victim, attacker = broker.browser(), broker.browser()
+    await victim.open(await waiting(attacker))
+    [started] = await broker.events("login.started")
+    [returned] = await broker.events("login.returned")
+    [failed] = await broker.events("login.failed")
+    assert started["login"] == returned["login"] == failed["login"]
+
+
+async def test_a_login_that_is_unknown_or_used_leaves_nothing_in_the_trail(broker: BrokerUnderTest):
+    """Security rule B3: a stranger fills no disk with states of their own."""
+    browser = broker.browser()
+    url = await waiting(browser)
+    await browser.open(url)
+    await browser.open(url)
+    await browser.open(f"{ISSUER}/callback/corp?" + urlencode({"code": "x", "state": "A" * 43}))
+    assert len(await broker.events("login.returned")) == 1
+
+
+async def test_a_person_is_new_once(broker: BrokerUnderTest):
+    """Security rule B10: the trail says when somebody became known here, by whom, and never again."""
+    await broker.browser().login()
+    await broker.browser().login()
+    [created] = await broker.events("user.created")
+    sessions = await broker.events("session.started")
+    assert {created["subject"]} == {session["subject"] for session in sessions}
+    assert created["provider"] == "corp"
+
+
 async def test_a_callback_works_once(broker: BrokerUnderTest):
     """Security rule B3."""
     browser = broker.browser()

@@ -57,7 +57,7 @@ def seen(*people: Identity, clients: Sequence[Client] = ()) -> None:
         await store.open()
         for number, identity in enumerate(people):
             upstream = (identity.upstream_issuer, identity.upstream_subject)
-            await store.subject_for(*upstream, namespace="", candidate=identity.subject, now=1)
+            await store.subject_for(*upstream, namespace="", candidate=identity.subject, now=1, events=())
             session = make_session(session_hash=bytes([number]) * 32, identity=identity, expires_at=2**40)
             await store.save_session(session, replaces=None, now=1, events=())
         for client in clients:

@@ -20,7 +20,9 @@ def sign_in(terminal: Terminal, name: str, *, provider: str = "corp", email: str
         store = open_store(database, sink=unheard, clock=SystemClock(), serving=False)
         await store.open()
         issuer = f"https://{provider}.example.com"
-        subject = await store.subject_for(issuer, name, namespace="", candidate=f"u_{name}_{provider}", now=now)
+        subject = await store.subject_for(
+            issuer, name, namespace="", candidate=f"u_{name}_{provider}", now=now, events=()
+        )
         identity = make_identity(
             subject=subject, upstream_subject=name, upstream_issuer=issuer, provider=provider, email=email
         )

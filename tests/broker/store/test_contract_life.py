@@ -50,7 +50,7 @@ async def test_everything_survives_a_restart(stores: Keeper):
     assert await redeem(store, code_hash)
     assert await store.rotate_refresh_token(handle, 1, now=NOW, idle_expires_at=NOW + 9, events=())
     assert await store.token_ended("jti", "grant-revoked", now=NOW)
-    assert await store.finish_login(b"s" * 32, now=NOW) == make_login()
+    assert await store.finish_login(b"s" * 32, now=NOW, events=()) == make_login()
     assert await store.find_session(b"b" * 32, now=NOW) == make_session()
     assert not await store.first_use("assertion", "key", expires_at=NOW + 60, now=NOW)
     assert await stored(store) == ["grant.revoked"]

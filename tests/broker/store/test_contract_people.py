@@ -15,7 +15,7 @@ from tests.broker.store.keeper import event, make_consent, make_session
 async def known(store: Store, upstream_subject: str = "alice", **changes: Any) -> str:
     """Sign somebody in, as the callback does; return our subject."""
     subject = await store.subject_for(
-        "https://idp.example.com", upstream_subject, namespace="", candidate=f"u_{upstream_subject}", now=NOW
+        "https://idp.example.com", upstream_subject, namespace="", candidate=f"u_{upstream_subject}", now=NOW, events=()
     )
     identity = make_identity(subject=subject, upstream_subject=upstream_subject, **changes)
     session = make_session(session_hash=f"session of {upstream_subject}".encode(), identity=identity)

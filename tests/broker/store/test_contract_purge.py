@@ -52,7 +52,7 @@ async def test_what_lives_stays(store: Store):
 async def test_a_finished_login_stays_until_it_expires(store: Store):
     """Rule A9: until then its request could be approved again."""
     await store.begin_login(make_login(), events=())
-    await store.finish_login(b"s" * 32, now=NOW)
+    await store.finish_login(b"s" * 32, now=NOW, events=())
     assert await purge(store, NOW + 599) == 0
     assert await purge(store, NOW + 600) == 1
 

@@ -311,7 +311,7 @@ async def test_another_person_shares_nothing(store: Store):
 
 async def test_a_person_s_end_takes_everything_they_hold(store: Store):
     """Issue: `users revoke`; also what is on its way."""
-    subject = await store.subject_for(ISSUER, "alice", namespace="", candidate="u_alice", now=NOW)
+    subject = await store.subject_for(ISSUER, "alice", namespace="", candidate="u_alice", now=NOW, events=())
     saved = await give_session(store)
     handle = await give_grant(store, "1", upstream_session_id=saved)
     untied = await give_grant(store, "2")
@@ -328,7 +328,7 @@ async def test_a_person_s_end_takes_everything_they_hold(store: Store):
 async def test_people_are_listed_with_what_lives(store: Store):
     """Contract: `users list`."""
     for name in ("alice", "bob"):
-        await store.subject_for(ISSUER, name, namespace="", candidate=f"u_{name}", now=NOW)
+        await store.subject_for(ISSUER, name, namespace="", candidate=f"u_{name}", now=NOW, events=())
     saved = await give_session(store)
     await give_grant(store, "1", upstream_session_id=saved)
     await give_grant(store, "2", upstream_session_id=saved, idle_expires_at=NOW + 10)
