@@ -2,7 +2,7 @@
 
 The C parser has no limits of its own. What is bounded here: the bytes of a request's line and headers, the time until they are whole,
 trailers, requests that wait for the one before, the time until an answer is taken, and how many connections there are. When there are
-too many, the one that has waited longest for its request, the body included, gives way.
+too many, the one gives way that has waited longest for its client: to finish a request, or to take an answer.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Limits:
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol within limits. `waiting` holds a listener's connections without a whole request, the longest waiting first."""
+    """uvicorn's protocol within limits. `waiting` holds the connections of a listener whose turn it is not, the longest waiting first."""
 
     def __init__(
         self, *, limits: Limits, waiting: dict[LimitedProtocol, None], refused: Refused | None = None, **uvicorns: Any
@@ -93,15 +93,18 @@ class LimitedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Begin to wait for a client that does not take its answer; a connection that closes waits for it, too."""
         super().pause_writing()
+        self._waiting.setdefault(self)
         self._untaken = self.loop.call_later(self._limits.seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
         """Go on."""
         self._taken()
+        if self._busy and not self._in_body:
+            self._waiting.pop(self, None)
         super().resume_writing()
 
     def give_way(self) -> None:
-        """End a connection that has no whole request."""
+        """End a connection that waits for its client."""
         self._attend()
         self.connections.discard(self)  # its place is free now, not only when the loop has come round
         self.transport.abort()
