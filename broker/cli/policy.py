@@ -167,8 +167,8 @@ def explain(
 
 def _explained(policy: Policy, request: AccessRequest, *, blocked: bool) -> Explanation:
     """Return why the app gets what it gets: the policy's decision, within the app's own scope."""
-    within = replace(request, scopes=allowed(request.client, request.scopes))
-    return narrowed(policy.explain(within), request.client, request.scopes, blocked=blocked)
+    within = replace(request, scopes=allowed(request.client, request.resource, request.scopes))
+    return narrowed(policy.explain(within), request, blocked=blocked)
 
 
 @dataclass(frozen=True, slots=True)

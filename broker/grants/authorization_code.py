@@ -116,7 +116,7 @@ class AuthorizationCodeGrant:
                 identity=grant.identity,
                 client=request.client,
                 resource=target,
-                scopes=client_scopes(request.client, code.scopes),
+                scopes=client_scopes(request.client, target, code.scopes),
                 now=request.now,
             )
         )

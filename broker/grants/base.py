@@ -81,12 +81,12 @@ def bound_resource(resources: Sequence[Resource], params: Params, bound: str) ->
     return target
 
 
-def client_scopes(client: Client, consented: tuple[str, ...]) -> tuple[str, ...]:
+def client_scopes(client: Client, target: Resource, consented: tuple[str, ...]) -> tuple[str, ...]:
     """Return what the client may still have of what was consented to, as its metadata is now (rule C10).
 
     Raises InvalidGrant when that is nothing; the grant is kept, since an administrator's mistake can be mended.
     """
-    scopes = scope.allowed(client, consented)
+    scopes = scope.allowed(client, target, consented)
     if consented and not scopes:
         raise InvalidGrant(Reason.SCOPE_NOT_ALLOWED)
     return scopes

@@ -86,7 +86,7 @@ class RefreshTokenGrant:
         if turn not in (Turn.ROTATE, Turn.REPEAT):
             await self._refuse(request, grant, generation, turn)
         target = bound_resource(self._settings.resources, request.params, grant.resource)
-        granted = client_scopes(request.client, grant.scopes)
+        granted = client_scopes(request.client, target, grant.scopes)
         scopes = scope.narrowed(target, granted, request.params.get("scope"))
         vouched = await self._vouched(grant)
         if vouched.identity is not grant.identity:

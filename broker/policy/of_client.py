@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from broker.model import Client
-from broker.policy.decision import CLIENT, refusal
+from broker.policy.decision import CLIENT, AccessRequest, refusal
 from broker.policy.explain import Explanation
 from broker.protocol.scope import allowed
 
 
-def narrowed(told: Explanation, client: Client, asked: tuple[str, ...], *, blocked: bool) -> Explanation:
-    """Return what was explained of the scopes that the client may ask for, with what becomes of the rest of `asked`."""
+def narrowed(told: Explanation, asked: AccessRequest, *, blocked: bool) -> Explanation:
+    """Return what was explained of the scopes that the client may ask for, with what becomes of the rest of those asked."""
+    client, scopes = asked.client, asked.scopes
     if blocked:
         lift = f"Lifting the block: mcp-broker clients unblock {client.client_id}"
         decision = refusal(CLIENT, f"client {client.client_id} is blocked")
-        return replace(told, decision=decision, withheld=asked, remedies=(lift,))
-    within = allowed(client, asked)
-    beyond = tuple(scope for scope in asked if scope not in within)
+        return replace(told, decision=decision, withheld=scopes, remedies=(lift,))
+    within = allowed(client, asked.resource, scopes)
+    beyond = tuple(scope for scope in scopes if scope not in within)
     if not beyond:
         return told
     why = f"client {client.client_id} may ask for {client.scope} alone, as its SCOPE says"
@@ -25,6 +25,6 @@ def narrowed(told: Explanation, client: Client, asked: tuple[str, ...], *, block
     return replace(
         told,
         decision=told.decision if within else refusal(CLIENT, why),
-        withheld=tuple(scope for scope in asked if scope in told.withheld or scope in beyond),
+        withheld=tuple(scope for scope in scopes if scope in told.withheld or scope in beyond),
         remedies=(wider, *(told.remedies if within else ())),
     )

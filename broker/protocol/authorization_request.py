@@ -92,7 +92,7 @@ CHECKS: tuple[Callable[[Query], None], ...] = (_no_request_object, _response_typ
 def _scopes(query: Query, client: Client, target: Resource) -> tuple[str, ...]:
     """What is asked, of this resource, and allowed for the client (rule C10); raises InvalidScope when that is nothing."""
     meant = scope.requested(target, query.get("scope"))
-    scopes = scope.allowed(client, meant)
+    scopes = scope.allowed(client, target, meant)
     if meant and not scopes:
         raise InvalidScope(Reason.SCOPE_NOT_ALLOWED)
     return scopes

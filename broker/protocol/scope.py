@@ -28,15 +28,15 @@ def requested(resource: Resource, asked: str | None) -> tuple[str, ...]:
     return _known(resource, asked) or resource.default_scopes
 
 
-def allowed(client: Client, scopes: tuple[str, ...]) -> tuple[str, ...]:
+def allowed(client: Client, resource: Resource, scopes: tuple[str, ...]) -> tuple[str, ...]:
     """Return those of the scopes that the client's own `scope` permits (RFC 7591 section 2); one without is not limited.
 
-    An administrator's word counts as written. A metadata document whose scopes are all habitual says nothing about us. What a
-    client wrote when it registered itself is no limit: the MCP SDKs register with the first challenge's scope and step up with
-    the same registration, and whoever wants more may register again.
+    An administrator's word counts as written. A metadata document speaks to every server at once: one whose scopes are all habitual,
+    or none of this resource, says nothing about it. What a client wrote when it registered itself is no limit: the MCP SDKs register
+    with the first challenge's scope and step up with the same registration, and whoever wants more may register again.
     """
     limit = frozenset((client.scope or "").split())
-    if client.source is ClientSource.METADATA_DOCUMENT and limit <= HABITUAL:
+    if client.source is ClientSource.METADATA_DOCUMENT and (limit <= HABITUAL or limit.isdisjoint(resource.scopes)):
         limit = frozenset()
     if not limit or client.source is ClientSource.REGISTERED:
         return scopes

@@ -88,12 +88,19 @@ def test_a_refresh_never_widens():
 def test_a_client_gets_no_scope_beyond_its_own(source: ClientSource, own: list[str], asked: list[str]):
     """RFC 7591 section 2; security rule C10: the intersection, in the order asked; without a scope of its own, no limit."""
     client = make_client(source=source, scope=" ".join(own) or None)
-    permitted = scope.allowed(client, tuple(asked))
-    silent = not own or (source is ClientSource.METADATA_DOCUMENT and set(own) == {"openid"})
+    permitted = scope.allowed(client, FILES, tuple(asked))
+    silent = not own or (source is ClientSource.METADATA_DOCUMENT and not {"read", "write"} & set(own))
     assert permitted == (tuple(asked) if silent else tuple(s for s in asked if s in own))
 
 
 def test_a_registration_s_own_words_do_not_stop_a_step_up():
     """Security rule C10: the MCP SDKs register with the first challenge's scope and later ask for more with the same client."""
     client = make_client(source=ClientSource.REGISTERED, scope="read")
-    assert scope.allowed(client, ("read", "write")) == ("read", "write")
+    assert scope.allowed(client, FILES, ("read", "write")) == ("read", "write")
+
+
+@pytest.mark.parametrize("own", ["mcp:connect", "openid mcp:connect", "profile email"])
+def test_a_document_that_names_no_scope_of_a_server_says_nothing_about_it(own: str):
+    """Decision "scope": unknown ones are dropped; a document is the same for every server in the world."""
+    client = make_client(source=ClientSource.METADATA_DOCUMENT, scope=own)
+    assert scope.allowed(client, FILES, ("read",)) == ("read",)
