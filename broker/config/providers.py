@@ -14,7 +14,7 @@ from broker.config.short import short_name, short_names
 from broker.config.table import PROVIDER, option_owners, provider_table, variable
 from broker.protocol import web_url
 from broker.settings import ProviderConfig
-from providers.base import ProviderSettings, ProviderType
+from providers.base import ProviderSettings, ProviderType, SpeaksFor
 
 _INSTEAD_OF_A_SECRET = ("auth_method", "federated_token_file", "private_key")
 _NEEDS = re.compile(r"\bneeds (?:a|the) ([A-Z_]+)\b")  # of a type's sentence about its settings
@@ -62,8 +62,9 @@ def _read(reader: Reader, types: Mapping[str, ProviderType], id_: str, *, loopba
             name,
             "",
             f"anyone on the internet could sign in: providers of type {kind.name} are open and nothing restricts this one",
-            f"restrict it, for example with {variable(party.path('allowed_domains'))}, or set {name}=true",
+            f"restrict it, for example with {variable(party.path(_restriction(kind)))}, or set {name}=true",
         )
+    _check_domains(party, values)
     if issuer is None or values["client_id"] is None or values["timeout"] is None or values["recheck_interval"] is None:
         return None
     adapter = ProviderSettings(
@@ -131,6 +132,24 @@ def is_open(kind: ProviderType, values: Mapping[str, Any], options: Mapping[str,
     known = {**options, "issuer": issuer or ""}
     is_public = kind.open_to_anyone(known) if callable(kind.open_to_anyone) else kind.open_to_anyone
     return is_public and not any(values.get(name) for name in _RESTRICTIONS)
+
+
+def _restriction(kind: ProviderType) -> str:
+    """Return the setting that says best who may sign in through a type that is open to strangers: its own where it has one."""
+    return next((name for name in _RESTRICTIONS if name in kind.options), "allowed_groups")
+
+
+def _check_domains(party: _Party, values: Mapping[str, Any]) -> None:
+    """Refuse domains of which no address ever counts: whom the provider does not speak for is barred, and so would be everybody."""
+    allowed, spoken_for = values["allowed_domains"], values["email_domains"]
+    if not allowed or (spoken_for is None and party.kind.speaks_for is SpeaksFor.VERIFIED):
+        return
+    if set(allowed).isdisjoint(spoken_for or ()):
+        name = variable(party.path("email_domains"))
+        wrong = (
+            f"lets nobody in: of {party.kind.name}'s addresses only those in {name} count, and it holds none of these"
+        )
+        party.reader.refuse(party.path("allowed_domains"), wrong, f"set {name} too, where these domains are yours")
 
 
 def _values(party: _Party, types: Mapping[str, ProviderType]) -> dict[str, Any]:

@@ -406,3 +406,44 @@ def test_what_a_type_knows_and_whom_it_speaks_for_goes_with_the_provider() -> No
     assert (keyed("").gives, keyed("").speaks_for) == (frozenset({"user", "domain"}), SpeaksFor.VOUCHED)
     assert only(OIDC).speaks_for is SpeaksFor.VERIFIED
     assert only(GITHUB).speaks_for is SpeaksFor.LISTED
+
+
+@pytest.mark.parametrize(
+    ("settings", "restriction"),
+    [
+        ({"GITHUB_CLIENT_ID": "a", "GITHUB_CLIENT_SECRET": "b"}, "GITHUB__ALLOWED_ORGS"),
+        ({"GOOGLE_CLIENT_ID": "a", "GOOGLE_CLIENT_SECRET": "b"}, "GOOGLE__HOSTED_DOMAINS"),
+        ({"ENTRA_TENANT_ID": "common", "ENTRA_CLIENT_ID": "a", "ENTRA_CLIENT_SECRET": "b"}, "ENTRA__ALLOWED_TENANTS"),
+    ],
+    ids=["github", "google", "entra"],
+)
+def test_an_open_type_is_restricted_by_what_it_is_sure_of(settings: dict[str, str], restriction: str) -> None:
+    """Rule G16: an e-mail domain would be no advice where the provider speaks for no address."""
+    fault = only_fault({**PRODUCTION, **settings})
+    assert f"BROKER_PROVIDERS__{restriction}, or set" in fault[3]
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({"GITHUB_CLIENT_ID": "a", "GITHUB_CLIENT_SECRET": "b"}, "GITHUB"),
+        (
+            {
+                "GITHUB_CLIENT_ID": "a",
+                "GITHUB_CLIENT_SECRET": "b",
+                "BROKER_PROVIDERS__GITHUB__EMAIL_DOMAINS": "b.example",
+            },
+            "GITHUB",
+        ),
+        ({**KEYCLOAK, "BROKER_PROVIDERS__KEYCLOAK__EMAIL_DOMAINS": "b.example"}, "KEYCLOAK"),
+    ],
+    ids=["speaks for no address", "speaks for others", "verifies, and is asked about others"],
+)
+def test_domains_of_which_no_address_counts_are_refused(settings: dict[str, str], kind: str) -> None:
+    """Architecture, "Policy rules": an e-mail counts only where the provider speaks for it; everybody would be barred."""
+    name, _, wrong, mend = only_fault({**settings, f"BROKER_PROVIDERS__{kind}__ALLOWED_DOMAINS": "a.example"})
+    assert name == f"BROKER_PROVIDERS__{kind}__ALLOWED_DOMAINS"
+    assert wrong.startswith("lets nobody in")
+    assert f"BROKER_PROVIDERS__{kind}__EMAIL_DOMAINS" in mend
+    good = {**settings, f"BROKER_PROVIDERS__{kind}__EMAIL_DOMAINS": "A.example, b.example"}
+    assert only({**good, f"BROKER_PROVIDERS__{kind}__ALLOWED_DOMAINS": "a.example"}).allowed_domains == ("a.example",)
