@@ -49,7 +49,7 @@ def signed_in(
     async def work() -> None:
         store = open_store("sqlite:///broker.db", sink=unheard, clock=SystemClock(), serving=False)
         await store.open()
-        await store.subject_for(identity.upstream_issuer, "42", namespace="", candidate="u_alice", now=1)
+        await store.subject_for(identity.upstream_issuer, "42", namespace="", candidate="u_alice", now=1, events=())
         session = make_session(
             session_hash=name.encode() * 8,
             identity=identity,

@@ -56,7 +56,7 @@ def hold(terminal: Terminal, name: str, *, sealed_by: bytes = KEY, sessions: int
         store = open_store(database, sink=unheard, clock=SystemClock(), serving=False)
         await store.open()
         issuer = "https://idp.example.com"
-        subject = await store.subject_for(issuer, name, namespace="", candidate=f"u_{name}", now=now)
+        subject = await store.subject_for(issuer, name, namespace="", candidate=f"u_{name}", now=now, events=())
         identity = make_identity(subject=subject, upstream_subject=name, upstream_issuer=issuer, provider="corp")
         for number in range(sessions + 1):
             sealed = vault.seal(identity, UpstreamTokens(access_token="at", refresh_token=f"rt of {name} {number}"))

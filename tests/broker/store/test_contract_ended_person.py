@@ -13,7 +13,7 @@ ISSUER = "https://idp.example.com"
 
 async def person(store: Store, namespace: str) -> str:
     """Return our subject for alice as this namespace knows her."""
-    return await store.subject_for(ISSUER, "alice", namespace=namespace, candidate=f"u_{namespace}", now=NOW)
+    return await store.subject_for(ISSUER, "alice", namespace=namespace, candidate=f"u_{namespace}", now=NOW, events=())
 
 
 async def sign_in(store: Store, subject: str, name: str, *, began_at: int = NOW - 10) -> str | None:
