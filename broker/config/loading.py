@@ -10,7 +10,7 @@ from pathlib import Path
 from broker.config.admins import read_admins
 from broker.config.clients import read_clients
 from broker.config.faults import Faults, SettingsError
-from broker.config.policy import ambiguous_users, read_policy, unmet_demands, unmet_rules
+from broker.config.policy import ambiguous_users, read_policy, unheard_addresses, unmet_demands, unmet_rules
 from broker.config.providers import read_providers
 from broker.config.reader import Entry, Reader
 from broker.config.resources import find, read_resources
@@ -91,7 +91,11 @@ def examine(
         faults.found += faults.unsafe
     if faults.found:
         raise SettingsError(faults.found)
-    unmet = [*unmet_rules(policy, providers, provider_types), *unmet_demands(resources, providers)]
+    unmet = [
+        *unmet_rules(policy, providers, provider_types),
+        *unheard_addresses(policy, providers),
+        *unmet_demands(resources, providers),
+    ]
     faults.warnings += ambiguous_users(policy, providers)
     note_warnings(faults, values, providers, len(resources), loopback=loopback)
     plain = {name: value for name, value in values.items() if name not in _BUILT_APART and not BROKER[name].later}

@@ -9,10 +9,10 @@ from broker.config.faults import Faults, Wrong, nearest, quoted
 from broker.config.places import DOMAINS
 from broker.config.reader import Reader
 from broker.config.resources import find
-from broker.config.table import BROKER, POLICY
+from broker.config.table import BROKER, POLICY, variable
 from broker.model import Resource
 from broker.settings import PolicyRule, ProviderConfig
-from providers.base import ProviderType
+from providers.base import ProviderType, SpeaksFor
 
 _LISTS = ("client", "user", "tenant", "organization", "group", "role", "acr", "amr")  # taken as they are written
 NEEDS_PROVIDER = ("group", "role", "organization", "tenant", "acr", "amr")  # strangers choose such names elsewhere
@@ -54,6 +54,31 @@ def unmet_rules(
                     f"Policy rule {quoted(rule.name)} is about {condition}, which {' and '.join(blind)} never gives: it {effect}"
                 )
     return sentences
+
+
+def unheard_addresses(rules: tuple[PolicyRule, ...], providers: tuple[ProviderConfig, ...]) -> list[str]:
+    """Return a sentence for each `allow` over addresses of which none of its providers speaks for any (security rule B10)."""
+    sentences = []
+    for rule in rules:
+        concerned = [p for p in providers if not rule.provider or p.id in rule.provider]
+        of_users = tuple(user.rpartition("@")[2].lower() if "@" in user else None for user in rule.user)
+        for condition, domains in (("domain", rule.domain), ("user", of_users)):
+            if rule.effect == "deny" or not domains or not concerned or None in domains:
+                continue
+            if not any(_speaks_for(p, str(domain)) for p in concerned for domain in domains):
+                names = " and ".join(variable(("providers", p.id, "email_domains")) for p in concerned)
+                sentences.append(
+                    f"Policy rule {quoted(rule.name)} is about {condition}, and no address there counts: it never holds. "
+                    f"{names} must hold the domain"
+                )
+    return sentences
+
+
+def _speaks_for(config: ProviderConfig, domain: str) -> bool:
+    """Tell whether an address in a domain can count at all, as `policy.attributes.counted_email` judges those of people."""
+    if config.email_domains is None:
+        return config.speaks_for is SpeaksFor.VERIFIED
+    return domain in config.email_domains
 
 
 def unmet_demands(resources: tuple[Resource, ...], providers: tuple[ProviderConfig, ...]) -> list[str]:

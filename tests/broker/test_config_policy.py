@@ -197,3 +197,27 @@ def test_what_a_resource_requires_and_no_provider_gives_is_named() -> None:
     )
     assert examine(None, {**environ, **github, **ONE}, None, provider_types()).unmet == ()
     assert examine(None, environ, None, provider_types()).unmet == ()
+
+
+@pytest.mark.parametrize("rule", [{"domain": "a.example"}, {"user": ["bob@a.example", "carol@b.example"]}], ids=str)
+def test_a_rule_over_addresses_that_count_nowhere_is_named(rule: dict[str, object]) -> None:
+    """Security rule B10: GitHub and Entra speak only for EMAIL_DOMAINS, so without them such a rule never holds."""
+    github = {**LOCAL, "GITHUB_CLIENT_ID": "g", "GITHUB_CLIENT_SECRET": "s"}
+    domains = "BROKER_PROVIDERS__GITHUB__EMAIL_DOMAINS"
+
+    def unmet(environ: dict[str, str], **effect: str) -> tuple[str, ...]:
+        return examine(None, {**environ, **rules({"name": "a", **rule, **effect})}, None, provider_types()).unmet
+
+    (sentence,) = unmet(github)
+    assert sentence.startswith('Policy rule "a" is about ')
+    assert sentence.endswith(f"it never holds. {domains} must hold the domain")
+    assert unmet({**github, domains: "else.example"}) == (sentence,)
+    assert unmet({**github, domains: "a.example"}) == ()
+    assert unmet(github, effect="deny") == (), "a deny takes an address as claimed"
+    assert unmet({**github, **ONE}) == (), "another provider verifies addresses"
+
+
+def test_a_rule_that_names_subjects_beside_addresses_may_hold() -> None:
+    github = {**LOCAL, "GITHUB_CLIENT_ID": "g", "GITHUB_CLIENT_SECRET": "s"}
+    found = examine(None, {**github, **rules({"user": ["583231", "bob@a.example"]})}, None, provider_types())
+    assert found.unmet == ()
