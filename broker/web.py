@@ -243,10 +243,11 @@ def error_response(error: OAuthError, *, basic: bool = False) -> Response:
     headers = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
-    if error.status == 401 and basic:  # noqa: PLR2004 - RFC 6749 section 5.2
+    if isinstance(error, InvalidToken):  # RFC 6750 section 3.1: who sent none is told of no error in it
+        fault = 'realm="mcp-broker"' if error.reason is Reason.CREDENTIALS_MISSING else 'error="invalid_token"'
+        headers["WWW-Authenticate"] = f"Bearer {fault}"
+    elif error.status == 401 and basic:  # noqa: PLR2004 - RFC 6749 section 5.2
         headers["WWW-Authenticate"] = 'Basic realm="mcp-broker"'
-    elif isinstance(error, InvalidToken):
-        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'  # RFC 6750 section 3
     return json_response(
         {"error": error.code, "error_description": error.description}, status=error.status, headers=headers
     )

@@ -24,7 +24,7 @@ from broker.protocol import redirect_uri
 from broker.secret_source import Secret
 from broker.settings import HOUR, Rate, Settings
 from broker.store.base import Registration, RegistrationLimits, StoreUnavailable
-from broker.web import error_response
+from broker.web import error_response, tried_basic
 from tests.broker.assertions import key_of, public
 from tests.broker.client_shapes import REGISTRATIONS, Shape
 from tests.broker.client_store import ClientStore
@@ -71,9 +71,9 @@ class Desk:
         return answer.status_code, answer.json()["error"]
 
 
-async def _refuse(_: Request, error: Exception) -> Response:
+async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, OAuthError)
-    return error_response(error)
+    return error_response(error, basic=tried_basic(request))
 
 
 def _with_source(app: Starlette, source: Callable[[], str]) -> Callable[..., Awaitable[None]]:
@@ -208,7 +208,8 @@ async def test_an_initial_access_token_is_asked_for_where_there_is_one(authoriza
     headers = {} if authorization is None else {"authorization": authorization}
     assert await desk.refusal(**headers) == (401, "invalid_token")
     answer = await desk.post(**headers)
-    assert answer.headers["www-authenticate"].startswith("Bearer")
+    expected = 'Bearer realm="mcp-broker"' if authorization is None else 'Bearer error="invalid_token"'
+    assert answer.headers["www-authenticate"] == expected, "a token is asked for, whatever was sent"
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
