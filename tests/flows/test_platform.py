@@ -13,7 +13,7 @@ import pytest
 
 from broker.app import create_admin_app
 from broker.settings import Address
-from tests.broker.harness import ISSUER, BrokerUnderTest, running
+from tests.broker.harness import ISSUER, BrokerUnderTest, request_ids, running
 
 LOOPBACK = "http://127.0.0.1:8080"
 PATHS = [
@@ -179,6 +179,21 @@ async def test_a_method_that_is_not_taken_is_answered_with_those_that_are(
     assert answer.status_code == 405
     assert {word.strip() for word in answer.headers["allow"].split(",")} == set(allowed.split(", "))
     assert answer.json()["error"] == "invalid_request"
+
+
+@pytest.mark.parametrize(("path", "status"), [("/consent", 405), ("/nowhere", 404), ("/authorize/", 404), ("/", 404)])
+async def test_a_browser_where_nothing_is_gets_a_page_with_the_reference(
+    broker: BrokerUnderTest, path: str, status: int
+):
+    """Issue 3, bad input: a page that says what happened, for who reloads the answer to a form or mistypes; rule A7."""
+    async with broker.http() as http:
+        answer = await http.get(f"{ISSUER}{path}", headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+        as_program = await http.get(f"{ISSUER}{path}")
+    assert answer.status_code == as_program.status_code == status
+    assert request_ids(answer.text) == [answer.headers["x-request-id"]]
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert answer.headers.get("allow") == as_program.headers.get("allow")
+    assert set(as_program.json()) == {"error", "error_description"}
 
 
 async def test_bodies_are_limited_before_they_are_buffered(broker: BrokerUnderTest):
