@@ -5,7 +5,6 @@ A feature is a module and a line here. Refusals that no page explains are mapped
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -18,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from broker.answers import Answers
-from broker.audit import Audit
+from broker.audit import Audit, place_of
 from broker.client_auth import ClientAuthenticator
 from broker.client_gate import ClientGate
 from broker.clients import ClientResolver
@@ -325,8 +324,6 @@ class Guard:
         try:
             await self._app(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the last resort, and the only one
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
-            self._audit.log("request.failed", "error", kind=type(error).__name__, place=place)
+            self._audit.log("request.failed", "error", kind=type(error).__name__, place=place_of(error))
             if not scope.get("state", {}).get("answered"):  # the edge takes note of the first message
                 await error_response(ServerError(Reason.OUTAGE))(scope, receive, send)

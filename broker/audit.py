@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -175,3 +176,9 @@ def _each(write: Callable[[str], object]) -> Callable[[Sequence[str]], None]:
             write(line)
 
     return write_each
+
+
+def place_of(error: BaseException) -> str:
+    """Return where an error arose, `file.py:line` of ours or a library's: what it held is nobody's to read (rule G13)."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
