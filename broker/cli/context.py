@@ -224,7 +224,13 @@ async def open_desk(settings: Settings) -> AsyncIterator[Desk]:
 
 
 def at_desk(settings: Settings, work: Callable[[Desk], Coroutine[Any, Any, T]]) -> T:
-    """Return what `work` returns with the store open. Exits with 1 and a sentence where the store or the keys refuse."""
+    """Return what `work` returns with the store open, and say where that makes one: the place may be a mistake.
+
+    Exits with 1 and a sentence where the store or the keys refuse.
+    """
+    place = parse(settings.database_url.reveal())
+    if isinstance(place, SqliteUrl) and not place.path.exists() and place.path.parent.is_dir():
+        typer.echo(f"There is no database yet, making one: {place.path}", err=True)
 
     async def run() -> T:
         async with open_desk(settings) as desk:

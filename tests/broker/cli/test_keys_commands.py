@@ -73,7 +73,7 @@ def test_a_wrong_master_key_is_a_sentence(terminal: Terminal) -> None:
 
 def test_a_master_key_file_that_holds_none_or_cannot_be_read_is_a_sentence(terminal: Terminal) -> None:
     Path("broker.db.key").write_text("nonsense")
-    assert terminal.refused("keys", "rotate").startswith("mcp-broker: ")
+    assert "\nmcp-broker: " in terminal.refused("keys", "rotate")
 
     Path("broker.db.key").unlink()
     Path("broker.db.key").mkdir()

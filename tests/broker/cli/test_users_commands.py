@@ -158,3 +158,12 @@ def test_nobody_is_not_revoked(terminal: Terminal) -> None:
     assert "nobody is known as nobody@example.com" in terminal.refused("users", "revoke", "nobody@example.com")
     assert "nobody is known" in terminal.refused("users", "list", "nobody")
     assert "Nobody has signed in yet" in terminal.ok("users", "list")
+
+
+def test_a_database_that_was_not_there_is_named(terminal: Terminal) -> None:
+    """Whoever mistypes the place would otherwise read that nobody ever signed in."""
+    terminal.env["BROKER_DATABASE_URL"] = "sqlite:///elsewhere.db"
+    first = terminal.run("users", "list")
+    assert first.stderr == f"There is no database yet, making one: {terminal.directory}/elsewhere.db\n"
+    assert "Nobody" in first.stdout
+    assert terminal.run("users", "list").stderr == ""
