@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.load import dialects, goals
 from tests.load.drive import Operation, measure
-from tests.load.figures import percentile
+from tests.load.figures import Sample, percentile, summarise
 from tests.load.length import Length
 from tests.load.machine import Server, resident
 from tests.load.report import Figure
@@ -70,26 +70,59 @@ async def million(folder: Path, upstream: Server, length: Length) -> list[Figure
         try:
             full = system.moved_to(full_server, [Connection(full_server.port) for _ in range(CONNECTIONS)])
             await empty.begin_chains(RESOURCE, CHAINS)
-            rounds = await _rounds(full, empty, length)
+            timed = (Timed(full), Timed(empty))
+            for number in range(length.rounds + 1):
+                for one in timed:
+                    await one.round(max(AT_LEAST, length.seconds), counts=number > 0)  # the first round fills caches
             memory = resident(full_server.pid) / 1e6
             full.close()
         finally:
             full_server.process.stop()
-    full_p99, empty_p99 = (statistics.median(column) for column in zip(*rounds, strict=True))
-    size = path.stat().st_size / 1e9
-    note = (
-        f"p99 {full_p99 * 1e3:.1f} ms of {empty_p99 * 1e3:.1f} ms; {length.grants:,} grants were stored in {filled:.0f} s, "
-        f"{size:.1f} GB; the broker that has them: {memory:.0f} MB"
-    )
     return [
-        Figure(
-            name=f"refresh p99 with {length.grants:,} grants stored, against the empty store",
-            value=statistics.median(a / b for a, b in rounds),
-            unit="ratio",
-            goal=goals.MILLION if length.grants >= MILLION else None,
-            note=note,
-        )
+        _figure(*timed, length, f"stored in {filled:.0f} s, {path.stat().st_size / 1e9:.1f} GB", f"{memory:.0f} MB")
     ]
+
+
+class Timed:
+    """Refreshes of one system, each with its time."""
+
+    def __init__(self, system: System) -> None:
+        """Measure nothing yet."""
+        self._refresh = system.refresh(RESOURCE)
+        self._pid = system.server.pid
+        self._times: list[float] = []
+        self.samples: list[Sample] = []
+        self.p50: list[float] = []
+        self.p99: list[float] = []
+
+    async def round(self, seconds: float, *, counts: bool) -> None:
+        """Measure one round."""
+        self._times.clear()
+        sample = await measure(Operation(self._step), pids=[self._pid], workers=CONNECTIONS, seconds=seconds)
+        if counts:
+            self.samples.append(sample)
+            self.p50.append(percentile(self._times, 50))
+            self.p99.append(percentile(self._times, 99))
+
+    async def _step(self, worker: int) -> bool:
+        began = time.perf_counter()
+        went_on = await self._refresh.step(worker)
+        self._times.append(time.perf_counter() - began)
+        return went_on
+
+
+def _figure(full: Timed, empty: Timed, length: Length, stored: str, memory: str) -> Figure:
+    """Compare each round with its neighbour."""
+    p50, p99 = ((statistics.median(a), statistics.median(b)) for a, b in ((full.p50, empty.p50), (full.p99, empty.p99)))
+    costs = summarise(full.samples).cost, summarise(empty.samples).cost
+    return Figure(
+        name=f"refresh p99 with {length.grants:,} grants stored, against the empty store",
+        value=statistics.median(a / b for a, b in zip(full.p99, empty.p99, strict=True)),
+        unit="ratio",
+        goal=goals.MILLION if length.grants >= MILLION else None,
+        note=f"p99 {p99[0] * 1e3:.1f} ms of {p99[1] * 1e3:.1f} ms, median {p50[0] * 1e3:.1f} of {p50[1] * 1e3:.1f}, "
+        f"CPU {costs[0] * 1e6:,.0f} us of {costs[1] * 1e6:,.0f} us; {stored}; the broker that has them: {memory}",
+    )
 
 
 def fill(path: Path, count: int) -> None:
@@ -116,26 +149,3 @@ def fill(path: Path, count: int) -> None:
             )
         connection.execute("commit")
         connection.execute("pragma wal_checkpoint(truncate)")
-
-
-async def _rounds(full: System, empty: System, length: Length) -> list[tuple[float, float]]:
-    rounds = []
-    for number in range(length.rounds + 1):
-        pair = [await _p99(system, max(AT_LEAST, length.seconds)) for system in (full, empty)]
-        if number:  # the first round fills caches
-            rounds.append((pair[0], pair[1]))
-    return rounds
-
-
-async def _p99(system: System, seconds: float) -> float:
-    times: list[float] = []
-    refresh = system.refresh(RESOURCE)
-
-    async def timed(worker: int) -> bool:
-        began = time.perf_counter()
-        went_on = await refresh.step(worker)
-        times.append(time.perf_counter() - began)
-        return went_on
-
-    await measure(Operation(timed), pids=[system.server.pid], workers=CONNECTIONS, seconds=seconds)
-    return percentile(times, 99)
