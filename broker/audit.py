@@ -1,8 +1,8 @@
 """The audit trail: events with fixed names, and the one place that turns them into log lines and metrics.
 
 A store verb takes the events of its change (`store.base` says which have none) and inserts them in the same transaction; after the
-commit it hands them to `Audit.emit`. Operational lines that change nothing go through `Audit.log`. Fields are ids and words of ours:
-no token, code, cookie or upstream text is ever a field (security rules B12, G7).
+commit it hands them to `Audit.emit`. Operational lines that change nothing go through `Audit.log`. `audit_fields` says which fields there
+are and what may stand in them; nobody else makes an event or writes a line.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
+from broker.audit_fields import Fields, clean, fit, safe
 from broker.model import AuditEvent
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
-Scalar = str | int | bool | None
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -73,13 +73,6 @@ class Event(StrEnum):
     USER_REVOKED = "user.revoked"
 
 
-def clean(value: Scalar) -> Scalar:
-    """Return a field without control characters and at most 300 characters long (rule G7)."""
-    if isinstance(value, str) and not (value.isprintable() and len(value) <= 300):  # noqa: PLR2004 - as below
-        return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value[:300])
-    return value
-
-
 def as_line(event: AuditEvent) -> str:
     """Return an event as one line of JSON."""
     known = {
@@ -120,18 +113,18 @@ class Audit:
         client_id: str | None = None,
         resource: str | None = None,
         grant_id: str | None = None,
-        **fields: Scalar,
+        **fields: Unpack[Fields],
     ) -> AuditEvent:
-        """Return an event of this moment and this request."""
+        """Return an event of this moment and this request; raises TypeError for a field that does not exist."""
         return AuditEvent(
             name=name.value,
             at=self._clock.now(),
             request_id=request_id.get(),
-            subject=subject,
-            client_id=client_id,
-            resource=resource,
-            grant_id=grant_id,
-            fields={k: clean(v) for k, v in fields.items() if v is not None},
+            subject=_text(subject),
+            client_id=_text(client_id),
+            resource=_text(resource),
+            grant_id=_text(grant_id),
+            fields={k: fit(k, v) for k, v in fields.items() if v is not None},
         )
 
     def emit(self, events: Sequence[AuditEvent]) -> None:
@@ -142,17 +135,17 @@ class Audit:
             for event in events:
                 listener(event)
 
-    def log(self, name: str, level: str = "info", **fields: Scalar) -> None:
-        """Log something that changes nothing. `name` is fixed text of ours."""
+    def log(self, name: str, level: str = "info", **fields: Unpack[Fields]) -> None:
+        """Log something that changes nothing. `name` is fixed text of ours. Raises TypeError as above."""
         if LEVELS[level] >= self._level:
             body = {
                 "event": name,
                 "level": level,
                 "at": int(time.time()),
                 "request_id": request_id.get() or None,
-                **fields,
+                **{k: fit(k, v) for k, v in fields.items() if v is not None},
             }
-            line = json.dumps({k: clean(v) for k, v in body.items() if v is not None})
+            line = json.dumps({k: v for k, v in body.items() if v is not None})
             self._write([self._as_configured(level, name, line)])
 
     def _as_configured(self, level: str, name: str, line: str) -> str:
@@ -162,6 +155,10 @@ class Audit:
             pairs = (f"{k}={json.dumps(v)}" for k, v in fields.items() if k not in ("event", "level"))
             line = " ".join([at, level.upper(), name, *pairs])
         return line
+
+
+def _text(value: str | None) -> str | None:
+    return None if value is None else str(safe(value))
 
 
 def _write_out(lines: Sequence[str]) -> None:

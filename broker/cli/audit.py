@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from broker.audit import Event, as_line, clean
+from broker.audit import Event, as_line
+from broker.audit_fields import clean
 from broker.cli.context import AsJson, ConfigFile, Desk, Overrides, at_desk, new_group, print_json, settings_from
 from broker.config.faults import nearest
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from broker.audit import Audit, Event
+from broker.audit_fields import AboutGrant
 from broker.client_gate import ClientGate
 from broker.clock import Clock
 from broker.model import Grant
@@ -76,7 +77,7 @@ class Revoke:
         return token, await self._store.find_grant(token.grant_id)
 
     async def _end(self, token: AccessToken | None, grant: Grant, now: int) -> None:
-        ids = {"client_id": grant.client_id, "resource": grant.resource, "grant_id": grant.grant_id}
+        ids = AboutGrant(client_id=grant.client_id, resource=grant.resource, grant_id=grant.grant_id)
         subject = grant.identity.subject
         if token is not None:
             event = self._audit.event(Event.TOKEN_REVOKED, subject=subject, **ids, jti=token.jti)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from broker.audit import Audit, Event
+from broker.audit_fields import AboutGrant
 from broker.clock import Entropy, Ids
 from broker.grants.base import JTI_BYTES, Found, Lifetimes, TokenRequest, bound_resource, client_scopes, lifetimes
 from broker.model import AuditEvent, AuthorizationCode, Grant, Resource, digest
@@ -77,7 +78,7 @@ class AuthorizationCodeGrant:
         try:
             check_redeemable(code, request.client, verifier, request.params.get("redirect_uri"), request.now)
         except InvalidGrant as refused:
-            ids = {"client_id": code.client_id, "resource": code.resource, "grant_id": code.grant_id}
+            ids = AboutGrant(client_id=code.client_id, resource=code.resource, grant_id=code.grant_id)
             if refused.reason is Reason.CODE_REPLAYED:
                 names = (Event.CODE_REPLAYED, Event.GRANT_REVOKED)
                 events = [self._audit.event(name, **ids, reason=refused.reason.value) for name in names]

@@ -8,9 +8,10 @@ expiry, or with the session at the provider.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NoReturn
+from typing import NoReturn, Unpack
 
-from broker.audit import Audit, Event, Scalar
+from broker.audit import Audit, Event
+from broker.audit_fields import Fields
 from broker.clock import Entropy, Ids
 from broker.grants.base import JTI_BYTES, Found, TokenRequest, bound_resource, client_scopes, lifetimes
 from broker.model import AuditEvent, Grant, Resource
@@ -151,7 +152,7 @@ class RefreshTokenGrant:
     async def _refuse(self, request: TokenRequest, grant: Grant, generation: int, turn: Turn) -> NoReturn:
         """Refuse a genuine token that is not the current one; reuse ends the grant (rules E6, E8)."""
         reason = _REFUSED[turn]
-        about = {"reason": reason.value, "generation": generation, "source": request.source}
+        about: Fields = {"reason": reason.value, "generation": generation, "source": request.source}
         if turn is Turn.REUSED:
             names = (Event.TOKEN_REFRESH_REUSED, Event.GRANT_REVOKED)
             events = [self._event(name, grant, **about) for name in names]
@@ -160,7 +161,7 @@ class RefreshTokenGrant:
             await self._store.append_events([self._event(Event.TOKEN_REFRESH_REFUSED, grant, **about)])
         raise InvalidGrant(reason)
 
-    def _event(self, name: Event, grant: Grant, **fields: Scalar) -> AuditEvent:
+    def _event(self, name: Event, grant: Grant, **fields: Unpack[Fields]) -> AuditEvent:
         return self._audit.event(
             name,
             subject=grant.identity.subject,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Unpack
 
 from broker.audit import Audit, Event
+from broker.audit_fields import Fields
 from broker.clock import Clock, Entropy
 from broker.login import step_up as stepping
 from broker.login.browser import LOGIN_LIFE
@@ -270,13 +272,13 @@ class Approvals:
         return None
 
     def _event(
-        self, name: Event, approval: Approval, *, subject: str | None = None, **fields: str | None
+        self, name: Event, approval: Approval, *, subject: str | None = None, **fields: Unpack[Fields]
     ) -> AuditEvent:
+        about: Fields = {"source": approval.source, **fields}
         return self._audit.event(
             name,
             subject=subject,
             client_id=approval.client.client_id,
             resource=approval.request.resource,
-            source=approval.source,
-            **fields,
+            **about,
         )

@@ -10,8 +10,10 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Unpack
 
 from broker.audit import Audit, Event
+from broker.audit_fields import Fields
 from broker.clock import Clock, Entropy
 from broker.model import AuditEvent, Grant, Identity, UpstreamSession
 from broker.oauth import InvalidGrant, Reason, TemporarilyUnavailable
@@ -279,11 +281,10 @@ class Recheck:
             "upstream-alert", f"{provider} {reason}", expires_at=now + ALERT_AGAIN, now=now
         )
 
-    def _event(self, name: Event, session: UpstreamSession, **fields: str | None) -> AuditEvent:
-        return self._audit.event(
-            name,
-            subject=session.identity.subject,
-            provider=session.identity.provider,
-            upstream_session=session.upstream_session_id,
+    def _event(self, name: Event, session: UpstreamSession, **fields: Unpack[Fields]) -> AuditEvent:
+        about: Fields = {
+            "provider": session.identity.provider,
+            "upstream_session": session.upstream_session_id,
             **fields,
-        )
+        }
+        return self._audit.event(name, subject=session.identity.subject, **about)

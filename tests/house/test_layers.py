@@ -14,7 +14,18 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"protocol"}),
     frozenset(
         {
-            *("store", "keys", "seal", "outbound", "audit", "web", "config", "secret_source", "settings"),
+            *(
+                "store",
+                "keys",
+                "seal",
+                "outbound",
+                "audit",
+                "audit_fields",
+                "web",
+                "config",
+                "secret_source",
+                "settings",
+            ),
             *("pages", "metrics", "background", "signer"),
         }
     ),
