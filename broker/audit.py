@@ -177,5 +177,5 @@ def _each(write: Callable[[str], object]) -> Callable[[Sequence[str]], None]:
 
 def place_of(error: BaseException) -> str:
     """Return where an error arose, `file.py:line` of ours or a library's: what it held is nobody's to read (rule G13)."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else "unknown"

@@ -2,15 +2,17 @@
 
 They are answered with 400, a request id and our headers, and logged as `http.refused` without a byte of what was sent: one line a second,
 with the number of those left out, and at level debug every one, so that a stranger fills no disk. A wish to upgrade the connection is
-ignored and the request served (RFC 9110 section 7.8); there is nothing to say about it.
+ignored and the request served (RFC 9110 section 7.8); there is nothing to say about it. And what libraries would write past our log.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
+import threading
 from collections.abc import Sequence
 
-from broker.audit import Audit
+from broker.audit import Audit, place_of
 from broker.clock import Clock, Entropy
 
 PAUSE = 1.0  # seconds between two lines at level info
@@ -60,7 +62,11 @@ class Refused:
 
 
 class ServerLog(logging.Handler):
-    """Takes what uvicorn has to say into our log: its fixed words, never what they are about."""
+    """Takes what uvicorn has to say into our log: its fixed words, never what they are about.
+
+    Of every other library, of what no task, thread or finalizer caught, and of warnings, only who spoke, the kind of exception and the
+    place: what they say may hold anything, a provider's answer included (rule B12), and their tracebacks do.
+    """
 
     def __init__(self, audit: Audit) -> None:
         """Warnings and worse; the rest is chatter."""
@@ -68,13 +74,26 @@ class ServerLog(logging.Handler):
         self._audit = audit
 
     def install(self) -> None:
-        """Stand in for every other place that uvicorn's loggers write to."""
-        logger = logging.getLogger("uvicorn")
-        logger.handlers, logger.propagate = [self], False
+        """Stand in for every other place that loggers, warnings and uncaught exceptions write to."""
+        for logger in (logging.getLogger("uvicorn"), logging.getLogger()):
+            logger.handlers, logger.propagate = [self], False
+        logging.captureWarnings(capture=True)
+        sys.excepthook = lambda kind, error, _: self._uncaught(kind, error)
+        sys.unraisablehook = lambda lost: self._uncaught(lost.exc_type, lost.exc_value)
+        threading.excepthook = lambda lost: self._uncaught(lost.exc_type, lost.exc_value)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line of the log."""
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        if record.name != "uvicorn" and not record.name.startswith("uvicorn."):
+            error = record.exc_info[1] if record.exc_info else None
+            kind = type(error).__name__ if error else None
+            place = place_of(error) if error else f"{record.filename}:{record.lineno}"
+            self._audit.log("library.said", level, logger=record.name, kind=kind, place=place)
+            return
         words = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
         if not words.startswith(SAID_OTHERWISE):
-            level = "error" if record.levelno >= logging.ERROR else "warning"
             self._audit.log("http.server", level, words=words.strip())
+
+    def _uncaught(self, kind: type[BaseException], error: BaseException | None) -> None:
+        self._audit.log("process.failed", "error", kind=kind.__name__, place=place_of(error) if error else None)

@@ -61,6 +61,7 @@ async def _serve(began: Examined, file: Path, read: Callable[[], Examined]) -> N
     settings = began.settings
     clock, entropy = SystemClock(), SystemEntropy()
     audit = Audit(clock, level=settings.log_level, text=settings.log_format == "text")
+    ServerLog(audit).install()
     settings = with_master_key(settings)
     public, admin = _bind(settings.bind, "BROKER_BIND"), _bind(settings.admin_bind, "BROKER_ADMIN_BIND")
     store = open_store(settings.database_url.reveal(), sink=audit.emit, clock=clock, serving=True)
@@ -74,7 +75,6 @@ async def _serve(began: Examined, file: Path, read: Callable[[], Examined]) -> N
     reload = PolicyReload(read, file, began, policy=broker.core.policy, store=store, audit=audit)
     stop.on_hangup(reload.ask)
     refused = Refused(audit, clock=clock, entropy=entropy, headers=common_headers(settings))
-    ServerLog(audit).install()
     # A limit of its own: probes are answered however many connections the public listener has.
     probes = Limits(connections=FEWEST)
     listeners = [

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import logging
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+
+import pytest
 
 from broker.audit import Audit
 from broker.clock import SystemEntropy
@@ -64,3 +72,79 @@ def test_what_the_server_says_is_a_line_of_ours_without_what_it_is_about():
         ("http.server", "Odd %s"),
         ("http.server", "OSError"),
     ]
+
+
+class Cursed:
+    """Its finalizer fails, with words that hold a secret."""
+
+    def __del__(self) -> None:
+        raise OSError("evil")
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Our log in the place of every other, for one test; what it wrote."""
+    lines: list[str] = []
+    for logger in (logging.getLogger(), logging.getLogger("uvicorn")):
+        monkeypatch.setattr(logger, "handlers", logger.handlers)
+        monkeypatch.setattr(logger, "propagate", logger.propagate)
+    for module, hook in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(module, hook, getattr(module, hook))
+    ServerLog(Audit(FakeClock(), write=lines.append)).install()
+    yield lines
+    logging.captureWarnings(capture=False)
+
+
+def test_what_no_task_caught_is_a_line_without_what_it_held(installed: list[str], capfd: pytest.CaptureFixture[str]):
+    """Security rules B12, G13: asyncio would write a traceback, and an exception's words may be anybody's."""
+
+    async def fails() -> None:
+        raise OSError("evil")
+
+    async def forgets() -> None:
+        await asyncio.wait([asyncio.create_task(fails())])
+        gc.collect()
+
+    asyncio.run(forgets())
+    [line] = map(json.loads, installed)
+    assert (line["event"], line["logger"], line["kind"], line["level"]) == (
+        "library.said",
+        "asyncio",
+        "OSError",
+        "error",
+    )
+    assert line["place"].startswith("test_wire.py:")
+    assert "evil" not in "".join(installed) + "".join(capfd.readouterr())
+
+
+def test_what_threads_finalizers_and_the_program_itself_do_not_catch_is_one_as_well(
+    installed: list[str], capfd: pytest.CaptureFixture[str]
+):
+    """Security rules B12, G13."""
+
+    def fails() -> None:
+        raise OSError("evil")
+
+    thread = threading.Thread(target=fails)
+    thread.start()
+    thread.join()
+    Cursed()
+    gc.collect()
+    try:
+        fails()
+    except OSError as error:
+        sys.excepthook(OSError, error, error.__traceback__)
+    made = [json.loads(line) for line in installed]
+    assert [(line["event"], line["kind"]) for line in made] == [("process.failed", "OSError")] * 3
+    assert "evil" not in "".join(installed) + "".join(capfd.readouterr())
+
+
+def test_other_libraries_are_heard_but_not_quoted(installed: list[str], capfd: pytest.CaptureFixture[str]):
+    """Security rule B12: a driver's words name hosts and users, a client's hold what a provider answered."""
+    logging.getLogger("psycopg.pool").warning("error connecting: %s", "evil")
+    logging.getLogger("httpx2").info("evil")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("evil", stacklevel=1)
+    assert [json.loads(line)["logger"] for line in installed] == ["psycopg.pool", "py.warnings"]
+    assert "evil" not in "".join(installed) + "".join(capfd.readouterr())
