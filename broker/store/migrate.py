@@ -1,12 +1,14 @@
 """Migrations, for `mcp-broker migrate` and for the first start on a SQLite file. Alembic and SQLAlchemy are imported only here.
 
-Migrating waits for a migration that is already running and then finds nothing to do.
+`python -m broker.store.migrate URL` is what a start on a SQLite file calls. Migrating waits for a migration that is already running
+and then finds nothing to do.
 """
 
 from __future__ import annotations
 
 import io
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,7 +21,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
-from broker.store.base import StoreUnavailable
+from broker.store.base import StoreMisconfigured, StoreUnavailable
 from broker.store.driver import postgres_connect
 from broker.store.schema import EMPTY, outdated
 from broker.store.sqlite_file import make_private, require_one_name
@@ -60,6 +62,14 @@ def sql(url: str) -> str:
     return text.getvalue()
 
 
+def main() -> None:
+    """Migrate the database of the URL that is the one argument; what stands in the way is the last line of standard error."""
+    try:
+        migrate(sys.argv[1])
+    except (StoreUnavailable, StoreMisconfigured) as error:
+        raise SystemExit(str(error)) from None
+
+
 def _config(*, output: io.StringIO | None = None, **attributes: object) -> Config:
     config = Config(output_buffer=output, attributes=dict(attributes))
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
@@ -91,3 +101,7 @@ def _engine(url: str) -> Engine:
         connect = partial(sqlite3.connect, place.path, timeout=WAIT, isolation_level=None)
         return create_engine("sqlite://", creator=connect, poolclass=NullPool)
     return create_engine("postgresql+psycopg://", creator=postgres_connect(place.conninfo), poolclass=NullPool)
+
+
+if __name__ == "__main__":
+    main()

@@ -19,6 +19,7 @@ from broker.model import Events
 from broker.store import rows
 from broker.store.base import EventSink, StoreUnavailable
 from broker.store.database import Change, Outcome, Query, Row, Sweep, Values
+from broker.store.migrate_apart import migrate_apart
 from broker.store.schema import outdated
 from broker.store.sqlite_checkpoint import Checkpoints
 from broker.store.sqlite_file import (
@@ -67,7 +68,7 @@ class SqliteDatabase:
                 self._lock.take()
                 undo.callback(self._lock.release)
             try:
-                await asyncio.to_thread(_prepare, self._path)
+                await asyncio.to_thread(_prepare, self._path, serving=self._lock is not None)
                 connect = partial(connect_writer, self._path)
                 self._writer = Writer(connect, self._sink, committed=self._checkpoints.count)
             except sqlite3.Error as error:
@@ -148,11 +149,15 @@ class _Reader:
             self._connection = None
 
 
-def _prepare(path: Path) -> None:
+def _prepare(path: Path, *, serving: bool) -> None:
     make_private(path)
     with closing(connect_writer(path)) as connection:
         version = schema_version(connection)
-    if outdated(version):
+    if not outdated(version):
+        return
+    if serving:
+        migrate_apart(f"sqlite:///{path}")
+    else:
         from broker.store.migrate import migrate  # noqa: PLC0415 - Alembic is imported only to migrate
 
         migrate(f"sqlite:///{path}")

@@ -17,6 +17,7 @@ from broker.clock import SystemClock
 from broker.store import schema
 from broker.store.base import SchemaOutdated, StoreUnavailable
 from broker.store.migrate import MIGRATIONS, migrate, pending, sql
+from broker.store.migrate_apart import migrate_apart
 from broker.store.open import open_store
 from tests.broker.store.keeper import Keeper, give_grant, unheard
 from tests.broker.store.test_contract_life import ROOT
@@ -160,6 +161,28 @@ def test_an_up_to_date_file_starts_without_alembic(tmp_path: Path):
     migrate(url)
     done = subprocess.run([sys.executable, "-c", STARTS, url], cwd=ROOT, check=True, capture_output=True, text=True)
     assert done.stdout == "\n"
+
+
+def test_a_new_file_is_migrated_without_leaving_alembic_in_the_process_that_serves(tmp_path: Path):
+    """Idle memory: a process lives as long after its first start as after any other."""
+    url = f"sqlite:///{tmp_path}/new.db"
+    done = subprocess.run([sys.executable, "-c", STARTS, url], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert done.stdout == "\n"
+    assert not pending(url)
+
+
+def test_what_stands_in_the_way_of_a_migration_apart_is_said(tmp_path: Path):
+    """The sentence is the one that `mcp-broker migrate` would say."""
+    (tmp_path / "broker.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(StoreUnavailable, match="refused: file is not a database"):
+        migrate_apart(f"sqlite:///{tmp_path}/broker.db")
+
+
+def test_a_migration_apart_that_dies_without_a_word_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Never a start on half a schema."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(StoreUnavailable, match="status 1"):
+        migrate_apart(f"sqlite:///{tmp_path}/broker.db")
 
 
 async def test_a_new_file_is_migrated_at_the_first_start(tmp_path: Path):
