@@ -46,10 +46,14 @@ async def slow_disk(folder: Path, upstream: Server, length: Length) -> list[Figu
                     await cell.round(length.seconds)
     finally:
         raw.process.stop()
-    rates = [summarise(cell.samples).rate for cell in (each, grouped, ours)]
+    told = [summarise(cell.samples) for cell in (each, grouped, ours)]
+    rates = [summary.rate for summary in told]
     if rates[0] > SLOW_AT_MOST:
         return [_not_measured(f"no effect: {rates[0]:.0f} commits/s")]
-    note = f"a commit each {rates[0]:,.0f}/s, raw grouped {rates[1]:,.0f}/s, ours {rates[2]:,.0f}/s"
+    note = (
+        f"a commit each {rates[0]:,.0f}/s, raw grouped {rates[1]:,.0f}/s, ours {rates[2]:,.0f}/s, "
+        f"busy for {told[2].server_busy:.0%} with {told[2].cost * 1e6:,.0f} us of CPU each"
+    )
     ratio = rate_ratio(ours.samples, each.samples)
     return [Figure(name=NAME, value=ratio, unit="ratio", goal=goals.SLOW_DISK, note=note)]
 
