@@ -143,8 +143,11 @@ def test_other_libraries_are_heard_but_not_quoted(installed: list[str], capfd: p
     """Security rule B12: a driver's words name hosts and users, a client's hold what a provider answered."""
     logging.getLogger("psycopg.pool").warning("error connecting: %s", "evil")
     logging.getLogger("httpx2").info("evil")
+    logging.getLogger("httpcore2").error("evil", exc_info=OSError("evil"))  # which nobody raised
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.warn("evil", stacklevel=1)
-    assert [json.loads(line)["logger"] for line in installed] == ["psycopg.pool", "py.warnings"]
+    said = [json.loads(line) for line in installed]
+    assert [line["logger"] for line in said] == ["psycopg.pool", "httpcore2", "py.warnings"]
+    assert (said[1]["kind"], said[1]["place"]) == ("OSError", "unknown")
     assert "evil" not in "".join(installed) + "".join(capfd.readouterr())
