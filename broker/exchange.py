@@ -35,7 +35,8 @@ class Exchange(RequestResponseCycle):
             access_log=False,
             default_headers=protocol.server_state.default_headers,
             message_event=asyncio.Event(),
-            expect_100_continue=protocol.expect_100_continue,
+            # Whoever speaks 1.0 would take the interim answer for the answer (RFC 9110 section 10.1.1).
+            expect_100_continue=protocol.expect_100_continue and protocol.scope["http_version"] != "1.0",
             keep_alive=keep_alive,
             on_response=protocol.on_response_complete,
         )

@@ -33,8 +33,10 @@ def sends(*messages: Message) -> Told:
 
 
 @asynccontextmanager
-async def serving(told: Told) -> AsyncIterator[int]:
-    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+async def serving(told: Told, *, reads: bool = False) -> AsyncIterator[int]:
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        if reads:
+            await receive()
         await told(send)
 
     sock = bind(Address("127.0.0.1", 0))
@@ -50,9 +52,9 @@ async def serving(told: Told) -> AsyncIterator[int]:
         await running
 
 
-async def exchange(told: Told, *requests: str) -> bytes:
+async def exchange(told: Told, *requests: str, reads: bool = False) -> bytes:
     """Return everything that comes back for these requests, the last of which asks to close."""
-    async with serving(told) as port, asyncio.timeout(SOON):
+    async with serving(told, reads=reads) as port, asyncio.timeout(SOON):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write("".join(requests).encode())
         answer = await reader.read()
@@ -146,6 +148,15 @@ async def test_http_1_0_is_answered_and_closed() -> None:
     answer = await exchange(PLAIN, "GET / HTTP/1.0\r\nHost: x\r\n\r\n")
     assert b"connection: close\r\n" in answer
     assert answer.endswith(b"\r\n\r\nok")
+
+
+@pytest.mark.parametrize(("version", "interim"), [("1.0", 0), ("1.1", 1)])
+async def test_only_http_1_1_is_told_to_go_on(version: str, interim: int) -> None:
+    """RFC 9110 section 10.1.1: a server ignores the expectation of an HTTP/1.0 request."""
+    head = ["POST / HTTP/" + version, "Host: x", "Expect: 100-continue", "Content-Length: 2", "Connection: close"]
+    answer = await exchange(PLAIN, "\r\n".join([*head, "", "ab"]), reads=True)
+    assert answer.count(b"HTTP/1.1 100 Continue\r\n\r\n") == interim
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 1
 
 
 async def test_an_answer_that_names_its_connection_is_closed() -> None:
