@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -25,8 +26,9 @@ RESERVED = 256  # open files that are not the public listener's: database, provi
 MAX_FRAMING = 1024 * 1024  # bytes of a message that are neither head nor body
 MOST_PIPELINED = 32  # requests of one connection that wait for the one before: one read holds thousands, of 2 kB each
 
-_TOO_LARGE = b"431 Request Header Fields Too Large"
-_FULL = b"503 Service Unavailable"
+_TOO_LARGE = b"431 Request Header Fields Too Large", b"The head of this request is too long.\n"
+_FULL = b"503 Service Unavailable", b"Every place is taken.\n"
+_SOON = ((b"retry-after", b"1"),)
 
 
 class HeadRefused(Exception):
@@ -80,7 +82,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if len(self.connections) > self._limits.connections:
             longest = next(iter(self._waiting))
             if longest is self:  # everybody else is being served
-                self._answer(_FULL, b"retry-after: 1\r\n")
+                self._answer(*_FULL, also=_SOON)
             else:
                 longest.give_way()
 
@@ -193,7 +195,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._busy or self._in_body:
             self.transport.abort()
         elif self._too_large:
-            self._answer(_TOO_LARGE)
+            self._answer(*_TOO_LARGE)
         elif self._refused is not None:
             self.transport.write(self._refused.answer())
             self.transport.close()
@@ -204,10 +206,17 @@ class LimitedProtocol(HttpToolsProtocol):
     def _busy(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _answer(self, status: bytes, headers: bytes = b"") -> None:
-        self.transport.write(
-            b"HTTP/1.1 " + status + b"\r\n" + headers + b"content-length: 0\r\nconnection: close\r\n\r\n"
-        )
+    def _answer(self, status: bytes, body: bytes, *, also: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        if self._refused is not None:
+            self.transport.write(self._refused.answer(status, body, also=also))
+        else:
+            lines = [
+                b"HTTP/1.1 " + status,
+                *(b"%s: %s" % pair for pair in also),
+                b"content-length: 0",
+                b"connection: close",
+            ]
+            self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n")
         self.transport.close()
 
     def _wait(self) -> None:

@@ -1,8 +1,9 @@
-"""What the HTTP server refuses by itself, before any application sees it: bytes that are no HTTP (security rules G7, G8, G13).
+"""What the HTTP server refuses by itself, before any application sees it (security rules G7, G8, G13).
 
-They are answered with 400, a request id and our headers, and logged as `http.refused` without a byte of what was sent: one line a second,
-with the number of those left out, and at level debug every one, so that a stranger fills no disk. A wish to upgrade the connection is
-ignored and the request served (RFC 9110 section 7.8); there is nothing to say about it. And what libraries would write past our log.
+Bytes that are no HTTP, too long a head and one connection too many are answered with 400, 431 and 503, a request id and our headers, and
+logged as `http.refused` without a byte of what was sent: one line a second, with the number of those left out, and at level debug every
+one, so that a stranger fills no disk. A wish to upgrade the connection is ignored and the request served (RFC 9110 section 7.8); there is
+nothing to say about it. And what libraries would write past our log.
 """
 
 from __future__ import annotations
@@ -38,18 +39,20 @@ class Refused:
         self._quiet_until = float("-inf")
         self._left_out = 0
 
-    def answer(self) -> bytes:
-        """Return the answer, logged under its request id."""
+    def answer(
+        self, status: bytes = b"400 Bad Request", body: bytes = BODY, *, also: Sequence[tuple[bytes, bytes]] = ()
+    ) -> bytes:
+        """Return the answer with the headers `also` besides ours, logged under its request id."""
         identifier = self._entropy.token(12)
         self._log(identifier)
         own = (
             (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", str(len(BODY)).encode()),
+            (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
             (b"x-request-id", identifier.encode()),
         )
-        lines = [b"HTTP/1.1 400 Bad Request", *(b"%s: %s" % pair for pair in (*own, *self._headers))]
-        return b"\r\n".join(lines) + b"\r\n\r\n" + BODY
+        lines = [b"HTTP/1.1 " + status, *(b"%s: %s" % pair for pair in (*also, *own, *self._headers))]
+        return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
     def _log(self, identifier: str) -> None:
         now = self._clock.monotonic()

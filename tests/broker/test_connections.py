@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,9 +12,13 @@ from contextlib import asynccontextmanager
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from broker.audit import Audit
+from broker.clock import SystemEntropy
 from broker.connections import MOST_PIPELINED, Limits, most_connections
 from broker.server import Listener, bind
 from broker.settings import Address
+from broker.wire import Refused
+from tests.broker.harness import FakeClock
 
 GOOD = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -50,11 +55,11 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def listening(limits: Limits) -> AsyncIterator[tuple[App, int]]:
+async def listening(limits: Limits, refused: Refused | None = None) -> AsyncIterator[tuple[App, int]]:
     app = App()
     sock = bind(Address("127.0.0.1", 0))
     port = sock.getsockname()[1]
-    listener = Listener(app, sock, limits=limits)
+    listener = Listener(app, sock, limits=limits, refused=refused)
     running = asyncio.create_task(listener.run_until_stopped())
     await until(lambda: listener.started)
     try:
@@ -121,6 +126,30 @@ async def test_a_head_is_thirty_two_kilobytes_at_most(request_: bytes, before: b
         assert received.startswith(b"HTTP/1.1 431 ") or not received  # a reset may overtake the answer
         assert app.asked == bool(before)
         assert await status(port) == b"200"
+
+
+async def test_what_is_refused_before_the_application_has_our_headers():
+    """Rule G8: a head that is too long, and one connection too many, as every other answer."""
+    lines: list[str] = []
+    audit = Audit(FakeClock(), write=lines.append, level="debug")
+    ours = [(b"x-content-type-options", b"nosniff")]
+    refused = Refused(audit, clock=FakeClock(), entropy=SystemEntropy(), headers=ours)
+    async with listening(Limits(head=500, connections=1), refused) as (app, port):
+        async with connected(port) as (reader, writer):
+            writer.write(b"GET /" + b"a" * 600 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+            long = await everything(reader)
+        app.held.clear()
+        async with connected(port) as (_, writer):
+            writer.write(GOOD)
+            await until(lambda: app.asked == 1)
+            async with connected(port) as (one_too_many, _):
+                full = await everything(one_too_many)
+    answers = {b"431": long, b"503": full}
+    assert [answer.split(b" ")[1] for answer in answers.values()] == list(answers)
+    for answer, line in zip(answers.values(), lines, strict=True):
+        assert b"\r\nx-content-type-options: nosniff\r\n" in answer
+        assert f"\r\nx-request-id: {json.loads(line)['refused_id']}\r\n".encode() in answer
+    assert b"\r\nretry-after: 1\r\n" in full
 
 
 async def test_a_head_that_fits_is_served():
