@@ -144,10 +144,11 @@ class LimitedProtocol(HttpToolsProtocol):
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > self._limits.head:
             self._too_large = True
             raise HeadRefused
-        self._in_head, self._in_body = False, True
+        self._in_head = False
         self._head = self._framing = 0
         self._attend()
         self._begin()
+        self._in_body = True
         if not self.pipeline:
             self._waiting[self] = None  # until the body is there
 

@@ -152,6 +152,19 @@ async def test_what_is_refused_before_the_application_has_our_headers():
     assert b"\r\nretry-after: 1\r\n" in full
 
 
+@pytest.mark.parametrize("before", [b"", GOOD])
+@pytest.mark.parametrize("target", [b"http://x", b"http://x?y=z", b"/\xff"])
+async def test_a_target_without_a_path_of_ours_is_answered(target: bytes, before: bytes):
+    """RFC 9112 section 3.2: whoever sends one is told, after another request as well."""
+    async with listening(Limits()) as (app, port), connected(port) as (reader, writer):
+        writer.write(before)
+        if before:
+            await reader.readuntil(b"ok")
+        writer.write(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await everything(reader)).startswith(b"HTTP/1.1 400 ")
+        assert app.asked == bool(before)
+
+
 async def test_a_head_that_fits_is_served():
     """Rule G5: a long state and a long cookie are no attack; whatever the pieces, and after a body."""
     whole = b"GET /" + b"a" * 16_000 + b" HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 15_000 + b"\r\n\r\n"
