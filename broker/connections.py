@@ -11,7 +11,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import httptools
@@ -19,6 +19,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from broker.exchange import Exchange
 from broker.wire import Refused
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 MOST = 4096  # connections, where the system permits as many open files
 FEWEST = 64
@@ -73,6 +77,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head = 0  # bytes of a head that is not whole
         self._framing = 0
         self._too_large = False
+        self._served: RequestResponseCycle | None = (
+            None  # uvicorn knows the request that came last, which may wait behind this one
+        )
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take a place; make room when there is none."""
@@ -91,6 +98,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._attend()
         self._taken()
         super().connection_lost(exc)
+        if self._served is not None and not self._served.response_complete:
+            self._served.disconnected = True
+            self._served.message_event.set()
 
     def pause_writing(self) -> None:
         """Begin to wait for a client that does not take its answer; a connection that closes waits for it, too."""
@@ -170,6 +180,10 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._served = cycle
+        super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         """Tell the body from what surrounds it."""

@@ -28,9 +28,11 @@ ALL_BUFFERS = 32 * 1024 * 1024  # bytes: more than the system keeps for a connec
 
 
 class App:
-    """Answers 200 to everything; `held` keeps requests waiting. With `reads` it wants the body first."""
+    """Answers 200 to everything; `held` keeps requests waiting. With `reads` it wants the body first, with `stays` nobody to leave."""
 
     def __init__(self) -> None:
+        self.stays = False
+        self.left = 0
         self.reads = False
         self.answer = b"ok"
         self.asked = 0
@@ -39,6 +41,10 @@ class App:
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         self.asked += 1
+        while self.stays:
+            if (await receive())["type"] == "http.disconnect":
+                self.left += 1
+                return
         while self.reads and (await receive()).get("more_body", False):
             pass
         await self.held.wait()
@@ -328,6 +334,18 @@ async def test_bodies_that_do_not_come_keep_nobody_out(before: bytes):
         app.held.set()
         for reader, _ in whole:
             assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("behind", [b"", GOOD, GOOD * 3])
+async def test_whoever_leaves_is_gone_for_the_request_being_served(behind: bytes):
+    """RFC 9112 section 9.3.2: also with others behind it; an answer to nobody is an error of ours in the log."""
+    async with listening(Limits()) as (app, port):
+        app.stays = True
+        async with connected(port) as (_, writer):
+            writer.write(GOOD + behind)
+            await until(lambda: app.asked == 1)
+        await until(lambda: app.left == 1)
+        assert app.asked == 1
 
 
 async def test_the_other_listener_answers_while_one_is_full():
