@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Unpack
 
-from broker.audit_fields import Fields, clean, fit, safe
+from broker.audit_fields import Fields, Scalar, clean, fit, safe
 from broker.model import AuditEvent
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
+_encode_json = json.JSONEncoder(ensure_ascii=True).encode
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -74,7 +75,11 @@ class Event(StrEnum):
 
 
 def as_line(event: AuditEvent) -> str:
-    """Return an event as one line of JSON."""
+    """Return an event as one line of JSON, whoever wrote it into the store."""
+    return _encode_json({k: clean(v) for k, v in _members(event).items()})
+
+
+def _members(event: AuditEvent) -> dict[str, Scalar]:
     known = {
         "event": event.name,
         "at": event.at,
@@ -85,7 +90,7 @@ def as_line(event: AuditEvent) -> str:
         "grant_id": event.grant_id,
         **event.fields,
     }
-    return json.dumps({k: clean(v) for k, v in known.items() if v is not None}, ensure_ascii=True)
+    return {k: v for k, v in known.items() if v is not None}
 
 
 class Audit:
@@ -130,7 +135,8 @@ class Audit:
     def emit(self, events: Sequence[AuditEvent]) -> None:
         """Log events that are stored; the store calls this after its commit."""
         # Whatever the level: the trail is not chatter.
-        self._write([self._as_configured("info", event.name, as_line(event)) for event in events])
+        lines = [_encode_json(_members(event)) for event in events]  # clean since `event` made them
+        self._write([self._as_configured("info", e.name, line) for e, line in zip(events, lines, strict=True)])
         for listener in self._listeners:
             for event in events:
                 listener(event)
