@@ -17,7 +17,7 @@ from broker.model import LoggedOut
 from broker.oauth import InvalidRequest, Reason, TemporarilyUnavailable
 from broker.store.base import Store
 from broker.store.upstream_base import LogoutToken
-from broker.upstream.configured import Upstream
+from broker.upstream.configured import Upstream, in_time
 from broker.web import read_form
 from providers.base import Fault, LogoutEvent, UpstreamError, VerifiesLogout
 
@@ -66,7 +66,8 @@ class BackchannelLogout:
 
     async def _verified(self, adapter: VerifiesLogout, provider: str, token: str) -> LogoutEvent:
         try:
-            return await adapter.verify_logout_token(token)
+            async with in_time():
+                return await adapter.verify_logout_token(token)
         except UpstreamError as error:
             if error.fault is Fault.TRANSIENT:  # its keys cannot be had just now; the provider may try again
                 raise TemporarilyUnavailable(Reason.UPSTREAM_FAILED, retry_after=RETRY_AFTER) from None

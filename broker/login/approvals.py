@@ -31,7 +31,7 @@ from broker.policy import AccessRequest, Policy
 from broker.protocol.display_text import quoted
 from broker.seal import Sealer
 from broker.store.base import Store
-from broker.upstream.configured import Upstream
+from broker.upstream.configured import Upstream, in_time
 from providers.base import Fault, UpstreamError, UpstreamRequest
 
 DENIAL = "consent_denied"  # of what the store consumes once
@@ -110,7 +110,8 @@ class Approvals:
         state, nonce, verifier = self._entropy.token(), self._entropy.token(), self._entropy.token(48)
         upstream = self.upstream_request(approval.request, provider, state=state, nonce=nonce, verifier=verifier)
         try:
-            location = await adapter.authorization_url(upstream)
+            async with in_time():
+                location = await adapter.authorization_url(upstream)
         except UpstreamError as error:
             failed = self._event(
                 Event.LOGIN_FAILED, approval, provider=provider, reason=error.reason, fault=error.fault.value

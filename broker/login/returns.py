@@ -5,7 +5,6 @@ The pending login is consumed before anything else is looked at: a link opened i
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 
 from starlette.requests import Request
@@ -18,11 +17,9 @@ from broker.model import PendingLogin, digest
 from broker.oauth import InvalidRequest, Reason
 from broker.seal import SealBroken
 from broker.store.base import Store
-from broker.upstream.configured import Upstream
+from broker.upstream.configured import Upstream, in_time
 from broker.web import Params
 from providers.base import Callback, Fault, UpstreamError, UpstreamIdentity
-
-UPSTREAM_TOTAL = 9.5  # seconds for all calls of one login: the person gets a clear page within ten
 
 
 class Returns:
@@ -100,8 +97,5 @@ class Returns:
             login.request, login.provider, state=params.require("state"), nonce=login.nonce, verifier=verifier
         )
         adapter = self._upstream.providers[login.provider]
-        try:
-            async with asyncio.timeout(UPSTREAM_TOTAL):
-                return await adapter.identify(Callback(params=params.as_mapping()), expected)
-        except TimeoutError:
-            raise UpstreamError(Fault.TRANSIENT, "timeout") from None
+        async with in_time():
+            return await adapter.identify(Callback(params=params.as_mapping()), expected)

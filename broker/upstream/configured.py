@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from broker.settings import ProviderConfig, Settings
-from providers.base import EndsSession, Provider, RefreshesIdentity, RevokesTokens, UpstreamError, VerifiesLogout
+from providers.base import EndsSession, Fault, Provider, RefreshesIdentity, RevokesTokens, UpstreamError, VerifiesLogout
+
+PATIENCE = 9.5  # seconds for everything that one request asks of a provider: whoever waits has an answer within ten
+
+
+@asynccontextmanager
+async def in_time() -> AsyncIterator[None]:
+    """Bound what is asked of a provider in the block by PATIENCE, however many calls it is; raises UpstreamError(TRANSIENT)."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            yield
+    except TimeoutError:
+        raise UpstreamError(Fault.TRANSIENT, "timeout") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +78,8 @@ class Upstream:
         adapter = self.providers.get(provider)
         ender = adapter if isinstance(adapter, EndsSession) else None
         try:
-            return None if ender is None else await ender.logout_url(None, return_to=return_to)
+            async with in_time():
+                return None if ender is None else await ender.logout_url(None, return_to=return_to)
         except UpstreamError:
             return None
 
