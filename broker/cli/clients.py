@@ -166,7 +166,10 @@ def remove(
 def block(
     client_id: ClientId, *, config_file: ConfigFile = None, overrides: Overrides = None, as_json: AsJson = False
 ) -> None:
-    """Block a client, wherever its metadata comes from."""
+    """Block a client, wherever its metadata comes from: until it is unblocked its tokens are good for nothing here.
+
+    An MCP server that checks signatures by itself accepts its access tokens until they expire.
+    """
     changed = _set_block(settings_from(config_file, overrides), client_id, blocked=True)
     _tell(client_id, "blocked", "Blocked" if changed else "It was blocked already", as_json=as_json)
 

@@ -241,7 +241,7 @@ class Store(KeepsUpstream, Protocol):
         ...
 
     async def token_ended(self, jti: str, grant_id: str, *, now: int) -> bool:
-        """Tell whether an access token was revoked, or its grant is revoked, expired or gone."""
+        """Tell whether an access token was revoked, its grant is revoked, expired or gone, or its client is blocked."""
         ...
 
     async def first_use(self, purpose: str, key: str, *, expires_at: int, now: int) -> bool:

@@ -222,7 +222,10 @@ REVOKE_TOKEN = Change(
 )
 TOKEN_ENDED = Query(
     """select exists (select 1 from revoked_token where jti = :jti) or not exists (
-       select 1 from oauth_grant where grant_id = :grant_id and revoked_at is null and expires_at > :now and not """
+       select 1 from oauth_grant where grant_id = :grant_id and revoked_at is null and expires_at > :now
+       and not exists (
+         select 1 from client_block b where b.realm_id = oauth_grant.realm_id and b.client_id = oauth_grant.client_id)
+       and not """
     + _CUT_OFF
     + ")"
 )

@@ -95,6 +95,17 @@ async def test_removing_a_client_ends_its_grants(store: Store):
     assert await stored(store) == ["client.removed"]
 
 
+async def test_a_blocked_clients_access_tokens_are_ended_while_the_block_lasts(store: Store):
+    """Rule E10: an administrator who blocks an app means now, not when its last token has expired."""
+    await give_grant(store, "1", client_id="client-1")
+    await give_grant(store, "2", client_id="client-2")
+    await store.block_client("client-1", blocked=True, events=())
+    assert await store.token_ended("jti", "grant-1", now=NOW)
+    assert not await store.token_ended("jti", "grant-2", now=NOW)
+    await store.block_client("client-1", blocked=False, events=())
+    assert not await store.token_ended("jti", "grant-1", now=NOW)
+
+
 async def test_any_client_id_can_be_blocked(store: Store):
     """Configured clients and metadata documents are not in the table, and can be blocked all the same."""
     document = "https://client.example/metadata"
