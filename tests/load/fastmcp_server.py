@@ -1,7 +1,8 @@
 """FastMCP's OAuth proxy as a peer, as `python -m tests.load.fastmcp_server PORT UPSTREAM` under the Python that it is installed for.
 
-As it comes, consent page included; only its storage is memory instead of encrypted files, which its own documentation offers. It serves
-the one MCP server that everybody's tokens are for. At every refresh it asks the identity provider, as it does anywhere.
+As it comes, consent page included, with two things that spare it work: its storage is memory instead of encrypted files, and its log
+begins at warnings, since its pretty printer would be a quarter of a refresh. It serves the one MCP server that everybody's tokens are
+for. At every refresh it asks the identity provider, as it does anywhere.
 """
 
 from __future__ import annotations

@@ -41,7 +41,13 @@ async def start(folder: Path, upstream: Server, length: Length) -> list[Figure]:
 
 def _start_figure(name: str, measured: list[tuple[float, float]], goal: goals.Goal | None) -> Figure:
     elapsed, cpu = (statistics.median(column) for column in zip(*measured, strict=True))
-    return Figure(name=name, value=elapsed, unit="s", goal=goal, note=f"median of {len(measured)}; {cpu:.2f} s of CPU")
+    return Figure(
+        name=name,
+        value=elapsed,
+        unit="s",
+        goal=goal,
+        note=f"median of {len(measured)}; {cpu:.2f} s of CPU of the process that serves",
+    )
 
 
 def _until_first_answer(folder: Path, environment: Mapping[str, str], name: str) -> tuple[float, float]:

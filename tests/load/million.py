@@ -130,7 +130,7 @@ def fill(path: Path, count: int) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         live = connection.execute("select count(*) from oauth_grant").fetchone()[0]
         stride = count // live + 1
-        connection.execute("pragma synchronous = off")  # of this connection; the checkpoint below is what lasts
+        connection.execute("pragma synchronous = off")
         connection.execute(
             "pragma cache_size = -600000"
         )  # kilobytes: indexes of random ids are written once, not page by page
@@ -148,4 +148,7 @@ def fill(path: Path, count: int) -> None:
                 {"count": count},
             )
         connection.execute("commit")
+        connection.execute(
+            "pragma synchronous = full"
+        )  # else the system writes gigabytes back while the refreshes are measured
         connection.execute("pragma wal_checkpoint(truncate)")
