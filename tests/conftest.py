@@ -12,6 +12,13 @@ from hypothesis import settings
 settings.register_profile("shared", deadline=None)  # two shared cores say nothing about how long an example takes
 settings.load_profile("shared")
 
+# The adapters' contract suite explains its asserts like a test module; it is told here, before anything imports it.
+_PARTS = (
+    *("discovery", "id_token", "keys", "response", "token", "userinfo"),
+    *("client_auth", "diagnosis", "ending", "logout", "refresh", "revocation"),
+)
+pytest.register_assert_rewrite("tests.providers.case", *(f"tests.providers.contract_{part}" for part in _PARTS))
+
 _connect = socket.socket.connect
 _connect_ex = socket.socket.connect_ex
 

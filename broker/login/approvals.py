@@ -253,7 +253,7 @@ class Approvals:
         if error.reason is Reason.SIGN_IN_BARRED:
             return Words(
                 title="You may not sign in here with this account",
-                what=f"Your account is not among those that may use {server} and the other servers here. Nothing was kept.",
+                what=f"Your account is not among those that may use {server} and the other servers here, and nothing was given to the app.",
                 who="Use another account, or ask the administrator of your company's MCP servers to admit this one, "
                 "and give them the reference below.",
             )

@@ -1,4 +1,4 @@
-"""The contract suite's asserts explain themselves like those of a test module; properties are judged by truth, not by the clock."""
+"""The example package of providers/README.md, installed once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.providers import example
-
-_PARTS = (
-    *("discovery", "id_token", "keys", "response", "token", "userinfo"),
-    *("client_auth", "diagnosis", "ending", "logout", "refresh", "revocation"),
-)
-pytest.register_assert_rewrite("tests.providers.case", *(f"tests.providers.contract_{part}" for part in _PARTS))
 
 
 @pytest.fixture(scope="session")
