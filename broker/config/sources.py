@@ -14,7 +14,7 @@ from typing import Any
 
 from broker.config.faults import Faults, Wrong, nearest
 from broker.config.kinds import read_json
-from broker.config.short import short_forms, short_names, switched_off
+from broker.config.short import short_forms, short_names, switched_off, without_short_form
 from broker.config.table import BROKER, Setting, group_tables, variable
 from providers.base import ProviderType
 
@@ -64,6 +64,9 @@ class Sources:
         if not switched_off(aliases.value if aliases else None):
             for path, (name, value) in short_forms(environ, self._types).items():
                 short[path] = Given(value, name, ENVIRONMENT)
+            for name, long, prefix in without_short_form(environ, self._types):
+                mend = f"write {long}; or set BROKER_PROVIDER_ALIASES=false if {prefix}_… belongs to another program"
+                self._faults.add(name, ENVIRONMENT, "has no short form and would not be read", mend)
         return {**from_file, **short, **from_environment, **from_command_line}
 
     def setting(self, path: Path) -> Setting | None:

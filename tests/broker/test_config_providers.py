@@ -79,6 +79,27 @@ def test_a_short_form_may_name_the_button_and_options() -> None:
     assert provider.adapter.options == {"groups_claim": "teams"}
 
 
+@pytest.mark.parametrize("name", ["ALLOWED_GROUPS", "ALLOWED_DOMAINS", "RECHECK_INTERVAL", "SCOPES", "DISPLAY_NAME"])
+def test_a_setting_without_a_short_form_is_refused_under_one_with_its_long_form(name: str) -> None:
+    """Left unread, `KEYCLOAK_ALLOWED_GROUPS=/staff` would let everybody of the realm in."""
+    setting, origin, wrong, mend = only_fault({**KEYCLOAK, f"KEYCLOAK_{name}": "/staff"})
+
+    assert (setting, origin, wrong) == (f"KEYCLOAK_{name}", "environment", "has no short form and would not be read")
+    assert f"write BROKER_PROVIDERS__KEYCLOAK__{name}; " in mend
+    assert "BROKER_PROVIDER_ALIASES=false if KEYCLOAK_… belongs to another program" in mend
+
+
+def test_a_setting_without_a_short_form_is_refused_beside_anothers_variables_too() -> None:
+    azure = {"AZURE_TENANT_ID": TENANT, "AZURE_CLIENT_ID": "broker", "AZURE_CLIENT_SECRET": "upstream-secret"}
+
+    assert only_fault({**azure, "ENTRA_ALLOWED_GROUPS": "staff"})[0] == "ENTRA_ALLOWED_GROUPS"
+
+
+def test_such_a_variable_is_anothers_where_no_short_form_is_used() -> None:
+    assert load_from({"KEYCLOAK_ALLOWED_GROUPS": "/staff", "OIDC_SCOPES": "openid profile", "KEYCLOAK_ISSUER": ""})
+    assert load_from({**KEYCLOAK, "KEYCLOAK_SCOPES": "x", "BROKER_PROVIDER_ALIASES": "false"}).providers == ()
+
+
 @pytest.mark.parametrize("left_out", sorted(KEYCLOAK))
 def test_an_incomplete_short_form_is_refused_in_its_own_words(left_out: str) -> None:
     setting, _, wrong, mend = only_fault({k: v for k, v in KEYCLOAK.items() if k != left_out})
