@@ -194,6 +194,17 @@ def test_every_long_variable_that_is_named_exists_for_its_type() -> None:
         assert name.removeprefix("BROKER_").lower() in {*BROKER, "provider_aliases"}, name
 
 
+def test_scopes_are_written_as_the_setting_takes_them():
+    """With spaces between them, as they travel, `config validate` refuses them."""
+    named = re.findall(r"`SCOPES`(?: of| \|)\s`([^`]+)`", README)
+    assert len(named) == 5, "LemonLDAP::NG, Keycloak, GitHub, Entra ID, authentik"
+    for text in named:
+        settings = {**PRODUCTION, "OIDC_ISSUER": "https://idp.example.com", "OIDC_CLIENT_ID": "broker"}
+        secret = {"OIDC_CLIENT_SECRET": LONG_SECRET, "BROKER_PROVIDERS__OIDC__SCOPES": text}
+        (provider,) = examine(None, {**settings, **secret}, None, TYPES).settings.providers
+        assert provider.adapter.scopes == tuple(text.split(","))
+
+
 def test_every_short_variable_that_is_named_is_read() -> None:
     prefixes = "|".join(sorted({str(kind.env_prefix) for kind in TYPES.values() if kind.env_prefix} | {"AZURE"}))
     named = set(re.findall(rf"(?<![A-Z_])(?:{prefixes})_[A-Z_]*[A-Z]", README))
