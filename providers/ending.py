@@ -57,4 +57,4 @@ def _judge(response: UpstreamResponse) -> None:
         return
     if isinstance(error, str) and FAULTS.get(error) is Fault.OPERATOR:
         raise UpstreamError(Fault.OPERATOR, error)
-    raise UpstreamError(Fault.OPERATOR, "revocation_refused" if error else refused(response.status).reason)
+    raise UpstreamError(Fault.OPERATOR, "revocation_refused" if error else refused(response).reason)

@@ -73,7 +73,7 @@ def process_token_response(
         reason = found["error"] if found["error"] in FAULTS else "token_error"
         raise UpstreamError(FAULTS.get(reason, Fault.PROTOCOL), reason)
     if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
-        raise refused(response.status)
+        raise refused(response)
     access_token, refresh_token = found.get("access_token"), found.get("refresh_token")
     id_token = found.get("id_token")
     if not _is_token(access_token) or str(found.get("token_type", "Bearer")).lower() != "bearer":
@@ -86,11 +86,16 @@ def process_token_response(
     )
 
 
-def refused(status: int) -> UpstreamError:
-    """Read a refusal that names no OAuth error: empty, HTML or problem+json."""
-    if status == HTTPStatus.UNAUTHORIZED:
+def refused(response: UpstreamResponse) -> UpstreamError:
+    """Read a refusal that names no OAuth error: empty, problem+json or a page.
+
+    A page is what a proxy or firewall on the way answers with, and says nothing about anybody: no grant may end by it.
+    """
+    if response.status == HTTPStatus.UNAUTHORIZED:
         return UpstreamError(Fault.OPERATOR, "token_unauthorized")
-    if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN):
+    if response.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN):
+        if response.body.lstrip().startswith(b"<"):
+            return UpstreamError(Fault.PROTOCOL, "token_response")
         return UpstreamError(Fault.PERMANENT, "token_refused")
     return UpstreamError(Fault.OPERATOR, "token_status")  # a redirect or a 404: the address is wrong
 

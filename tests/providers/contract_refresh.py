@@ -118,6 +118,7 @@ async def test_a_rotated_token_used_again_is_refused_for_good(case: Case) -> Non
         (faulty.EMPTY_400, "token_refused", Fault.PERMANENT),
         (faulty.UNAUTHORIZED, "token_unauthorized", Fault.OPERATOR),
         (faulty.HTML, "token_response", Fault.PROTOCOL),
+        (faulty.FORBIDDEN, "token_response", Fault.PROTOCOL),  # of a proxy on the way: no word about the person
         (faulty.error(400, "upstream words"), "token_error", Fault.PROTOCOL),
     ],
 )

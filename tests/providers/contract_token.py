@@ -47,7 +47,7 @@ REFUSALS = (  # of every token endpoint, whatever it is beside that
         (faulty.error(400, "upstream words"), "token_error", Fault.PROTOCOL),
         (faulty.error(503, "invalid_grant"), "token_unavailable", Fault.TRANSIENT),
         (faulty.THROTTLED, "token_unavailable", Fault.TRANSIENT),
-        (faulty.FORBIDDEN, "token_refused", Fault.PERMANENT),
+        (faulty.FORBIDDEN, "token_response", Fault.PROTOCOL),
         (faulty.NOT_FOUND, "token_status", Fault.OPERATOR),
         (faulty.REDIRECT, "token_status", Fault.OPERATOR),
         (faulty.HTML, "token_response", Fault.PROTOCOL),
