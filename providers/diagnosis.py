@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 from providers import authorization, token_request
 from providers.base import Check, Fault, UpstreamError, UpstreamRequest
 from providers.callback import FAULTS
+from providers.console import Console
 from providers.discovery import Metadata, discovery_url, read_metadata
 from providers.findings import OK, clock, fail, metadata_checks, not_looked_at, warn
 from providers.http import UpstreamResponse, deadline, document
@@ -24,6 +25,7 @@ from providers.registration import Registration
 NOBODYS = "a-code-that-nobody-has"
 CLIENT = "client id and secret"
 _OURSELVES = "client_"  # what a type's own words for refusals of us begin with
+_NO_TOKEN_ENDPOINT = ("token_status", "token_response")  # a 404 or a redirect; a page
 _CERTIFICATE_WARNING = 30 * 86400  # seconds
 _LATER = (
     "issuer",
@@ -143,19 +145,34 @@ def _client_found(registration: Registration, refusal: UpstreamError) -> Check:
     if refusal.reason in ("invalid_client", "unauthorized_client", "token_unauthorized") or refusal.reason.startswith(
         _OURSELVES
     ):
-        secret = f"compare CLIENT_ID and CLIENT_SECRET, or make a new secret: {console.client}"
-        key = f"compare CLIENT_ID, and register the public key of PRIVATE_KEY: {console.key}"
-        return fail(
-            CLIENT, f"client id or {way} is refused ({refusal.reason})", key if way == "private_key_jwt" else secret
-        )
+        return _refused(way, refusal.reason, console)
     if refusal.reason == "auth_method":
         mend = f"set AUTH_METHOD to one that it offers, with what that needs: {console.client}"
         return fail(CLIENT, "the provider takes no client secret in a form or header", mend)
     if refusal.reason == "federated_token_file":
         mend = "set FEDERATED_TOKEN_FILE to the file that this workload is given"
         return fail(CLIENT, "FEDERATED_TOKEN_FILE holds no token", mend)
+    if refusal.reason in _NO_TOKEN_ENDPOINT:
+        detail = f"the token endpoint answers as none does ({refusal.reason}), so nobody can sign in"
+        return fail(CLIENT, detail, _reach(registration) + "; a proxy in between may answer in its place")
     mend = _reach(registration) if refusal.fault is Fault.TRANSIENT else f"compare them: {console.client}"
     return warn(CLIENT, f"the token endpoint's answer tells nothing of them ({refusal.reason})", mend)
+
+
+def _refused(way: str, reason: str, console: Console) -> Check:
+    """Return that the provider refuses us by this way of authenticating, and what there is to compare."""
+    named, mend = {
+        "none": ("without a secret", f"set CLIENT_SECRET, or compare CLIENT_ID if it has none: {console.client}"),
+        "private_key_jwt": (
+            f"or {way}",
+            f"compare CLIENT_ID, and register the public key of PRIVATE_KEY: {console.key}",
+        ),
+        "federated_token_file": (
+            f"or {way}",
+            f"compare CLIENT_ID, and register who issues the token in FEDERATED_TOKEN_FILE and for whom: {console.key}",
+        ),
+    }.get(way, (f"or {way}", f"compare CLIENT_ID and CLIENT_SECRET, or make a new secret: {console.client}"))
+    return fail(CLIENT, f"client id {named} is refused ({reason})", mend)
 
 
 def _certificate(registration: Registration) -> tuple[Check, ...]:

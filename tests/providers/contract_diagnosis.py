@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -184,7 +185,9 @@ async def test_a_date_that_is_none_is_told(case: Case, date: str) -> None:
         (faulty.error(400, "invalid_request"), Verdict.WARN),
         (faulty.error(400, "upstream words"), Verdict.WARN),
         (faulty.DOWN, Verdict.WARN),
-        (faulty.NOT_FOUND, Verdict.WARN),
+        (faulty.NOT_FOUND, Verdict.FAIL),
+        (faulty.HTML, Verdict.FAIL),
+        (faulty.FORBIDDEN, Verdict.FAIL),
         (faulty.Answer(200, b'{"access_token": "at", "id_token": "a.b.c"}'), Verdict.FAIL),
     ],
 )
@@ -226,6 +229,24 @@ async def test_a_file_without_a_token_is_found(case: Case) -> None:
     options = {**KINDS[case.kind].options, "federated_token_file": "/nowhere/token"}
     async with open_case(case.kind, options=options, client_secret=None) as other:
         await finds(other, CLIENT, Verdict.FAIL, "FEDERATED_TOKEN_FILE")
+
+
+async def test_a_federated_token_that_is_refused_is_found_and_its_place_named(case: Case, tmp_path: Path) -> None:
+    """RFC 7523 section 2.2: there is no secret to compare; what the workload's token says is not what is registered."""
+    file = tmp_path / "token"
+    file.write_text("a.b.c")
+    options = {**KINDS[case.kind].options, "federated_token_file": str(file)}
+    async with open_case(case.kind, options=options, client_secret=None) as other:
+        other.idp.faults.answers["token"] = faulty.error(401, "invalid_client")
+        check = await finds(other, CLIENT, Verdict.FAIL, "FEDERATED_TOKEN_FILE", other.console.key)
+        assert "CLIENT_SECRET" not in check.fix
+
+
+async def test_a_secret_that_was_left_out_is_found(case: Case) -> None:
+    """RFC 6749 section 2.3: the provider knows the client as a confidential one."""
+    async with open_case(case.kind, options=KINDS[case.kind].options, client_secret=None) as other:
+        other.idp.faults.answers["token"] = faulty.error(401, "invalid_client")
+        await finds(other, CLIENT, Verdict.FAIL, "without a secret", "set CLIENT_SECRET", other.console.client)
 
 
 async def test_a_provider_that_takes_no_secret_is_found(case: Case) -> None:
