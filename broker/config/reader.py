@@ -15,7 +15,7 @@ from broker.config.faults import Faults, Wrong
 from broker.config.kinds import as_list
 from broker.config.places import DATABASE, shown_database
 from broker.config.policy_file import named_file, read_policy_file
-from broker.config.sources import COMMAND_LINE, Given, Path
+from broker.config.sources import COMMAND_LINE, ENVIRONMENT, Given, Path
 from broker.config.table import Setting, variable
 from broker.secret_source import SecretUnavailable, credential_file, is_reference, read_file, resolve
 
@@ -143,10 +143,11 @@ class Reader:
             if by_file is not None:
                 file = FilePath(str(by_file.value))
                 return Given(read_file(file), by_file.name, f"{by_file.origin}, file {file}")
-            if given is not None:
-                return self._resolved(setting, given)
             files = (credential_file(name, self._environ) for name in credentials if name)
             provided = next((file for file in files if file is not None), None)
+            # A credential stands for the variable whose name it has, and so wins over the settings file.
+            if given is not None and (provided is None or given.origin in (ENVIRONMENT, COMMAND_LINE)):
+                return self._resolved(setting, given)
             return None if provided is None else Given(read_file(provided), variable(path), f"file {provided}")
         except SecretUnavailable as fault:
             place = by_file or given

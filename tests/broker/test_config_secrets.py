@@ -100,6 +100,17 @@ def test_a_secret_that_is_set_wins_over_a_credential(tmp_path: Path) -> None:
     assert token_of(load_from({"CREDENTIALS_DIRECTORY": str(tmp_path), "BROKER_DCR_TOKEN": "set"})) == "set"
 
 
+def test_a_credential_wins_over_the_settings_file_as_its_variable_does(tmp_path: Path) -> None:
+    """deploy/README.md, steps 4 and 5: the URL with the password is a file, and the example's has none."""
+    (tmp_path / "broker_database_url").write_text("postgresql://broker:password@db.example.com/broker")
+    toml = 'database_url = "postgresql://broker@db.example.com/broker"'
+
+    settings = load_from({"CREDENTIALS_DIRECTORY": str(tmp_path), "BROKER_MASTER_KEY": MASTER_KEY}, toml=toml)
+
+    assert ":password@" in settings.database_url.reveal()
+    assert settings.origins["BROKER_DATABASE_URL"] == f"file {tmp_path / 'broker_database_url'}"
+
+
 def test_a_credential_that_is_empty_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broker_dcr_token").write_text("")
 
