@@ -17,6 +17,7 @@ from tests.e2e.house import AT_ONCE, OUT, RECHECK, House, running_house
 from tests.e2e.identity_providers import KEYCLOAK_START, IdentityProvider
 from tests.e2e.keycloak_company import company as keycloak_company
 from tests.e2e.oidc_company import OidcCompany, register
+from tests.e2e.private_key import KeyPair, by_key
 from tests.e2e.processes import free_port, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(KEYCLOAK_START + 120)]
@@ -26,6 +27,7 @@ GROUPS = {
     "keycloak": "/eng/*",
     "keycloak that rotates": "platform",
     "oidc-provider": "eng",
+    "oidc-provider by key": "eng",
     "lemonldap": "eng",
     "glewlwyd": "eng",
 }
@@ -39,6 +41,9 @@ def founded(name: str, request: pytest.FixtureRequest, broker: str) -> Company:
     if name == "oidc-provider":
         provider: IdentityProvider = request.getfixturevalue("oidc_provider")
         return OidcCompany(register(provider, broker, id="oidc"))
+    if name == "oidc-provider by key":
+        folder = request.getfixturevalue("tmp_path_factory").mktemp("key")
+        return OidcCompany(by_key(request.getfixturevalue("oidc_provider"), broker, KeyPair.new(), folder, id="keyed"))
     if name == "lemonldap":
         started: Company = request.getfixturevalue("lemonldap")(broker)
         return started

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from joserfc.jwk import import_key
 
 from tests.e2e.app import App
 from tests.e2e.browserless import Browserless
 from tests.e2e.house import RECHECK, House, running_house
 from tests.e2e.identity_providers import IdentityProvider
-from tests.e2e.oidc_company import register
+from tests.e2e.private_key import KeyPair, Private, by_key
 from tests.e2e.processes import free_port
 
 pytestmark = pytest.mark.e2e
-
-Private = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
 @dataclass(frozen=True)
@@ -53,17 +48,9 @@ def clients(
         ("ec", keys.ec, keys.ec, "ES256"),
         ("stolen", keys.ec, keys.stolen, "ES256"),
     ):
-        client = register(
-            oidc_provider,
-            broker,
-            id=name,
-            token_endpoint_auth_method="private_key_jwt",
-            token_endpoint_auth_signing_alg=algorithm,
-            jwks={"keys": [_public(registered)]},
-        )
-        assert client.client_secret is None
-        more = {"AUTH_METHOD": "private_key_jwt", "PRIVATE_KEY": str(_file(ours, folder / f"{name}.pem")), **RECHECK}
-        found.append(replace(client, more=more))
+        pair = KeyPair(registered=registered, ours=ours, algorithm=algorithm)
+        client = by_key(oidc_provider, broker, pair, folder, id=name)
+        found.append(replace(client, more={**client.more, **RECHECK}))
     return found
 
 
@@ -115,16 +102,3 @@ def test_an_assertion_by_a_key_that_is_not_registered_is_told_as_the_operators_f
     assert not page.left
     assert "not set up correctly" in page.text
     assert house.broker.events("login.failed")[-1]["fault"] == "operator"
-
-
-def _public(key: Private) -> Mapping[str, object]:
-    pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return import_key(pem, "RSA" if isinstance(key, rsa.RSAPrivateKey) else "EC").as_dict(private=False)
-
-
-def _file(key: Private, path: Path) -> Path:
-    path.touch(mode=0o600)
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return path
