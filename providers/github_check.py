@@ -83,7 +83,8 @@ def _redirect_uri(refusal: UpstreamError, redirect_uri: str) -> Check:
     name, fix = "redirect URI", f"Set the Authorization callback URL to {redirect_uri}: {_APP}"
     if refusal.reason == "redirect_uri_mismatch":
         return Check(name=name, status=Verdict.FAIL, detail="It is not the app's callback URL", fix=fix)
-    return Check(name=name, status=Verdict.OK, detail=f"The app's callback URL must be exactly {redirect_uri}", fix=fix)
+    detail = f"whether {redirect_uri} is the app's callback URL shows only at a login"
+    return Check(name=name, status=Verdict.WARN, detail=detail, fix=fix)
 
 
 async def _api(parts: Parts) -> Check:

@@ -106,6 +106,11 @@ def _names_domains(settings: ProviderSettings) -> bool:
         return False
 
 
+def withholds(options: Mapping[str, str]) -> frozenset[str]:
+    """Return what Google does not tell as it is set up: groups only to a service account."""
+    return frozenset() if options.get("service_account_file") else frozenset({"group"})
+
+
 def _has_directory(settings: ProviderSettings) -> bool:
     return not settings.options.get("admin_subject") or bool(settings.options.get("service_account_file"))
 
@@ -147,6 +152,7 @@ TYPE = ProviderType(
     env_prefix="GOOGLE",
     issuer_from=issuer_from,
     gives=frozenset({"user", "domain", "group", "amr"}),
+    withholds=withholds,
     open_to_anyone=True,
     faults=faults,
 )

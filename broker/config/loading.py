@@ -92,7 +92,7 @@ def examine(
     if faults.found:
         raise SettingsError(faults.found)
     unmet = [
-        *unmet_rules(policy, providers, provider_types),
+        *unmet_rules(policy, providers),
         *unheard_addresses(policy, providers),
         *unmet_demands(resources, providers),
     ]

@@ -12,7 +12,7 @@ from broker.config.resources import find
 from broker.config.table import BROKER, POLICY, variable
 from broker.model import Resource
 from broker.settings import PolicyRule, ProviderConfig
-from providers.base import ProviderType, SpeaksFor
+from providers.base import SpeaksFor
 
 _LISTS = ("client", "user", "tenant", "organization", "group", "role", "acr", "amr")  # taken as they are written
 NEEDS_PROVIDER = ("group", "role", "organization", "tenant", "acr", "amr")  # strangers choose such names elsewhere
@@ -39,15 +39,13 @@ def read_policy(
     return tuple(rules)
 
 
-def unmet_rules(
-    rules: tuple[PolicyRule, ...], providers: tuple[ProviderConfig, ...], types: Mapping[str, ProviderType]
-) -> list[str]:
+def unmet_rules(rules: tuple[PolicyRule, ...], providers: tuple[ProviderConfig, ...]) -> list[str]:
     """Return a sentence for each condition over an attribute that none of the rule's providers ever gives."""
     sentences = []
     for rule in rules:
         concerned = [p for p in providers if not rule.provider or p.id in rule.provider]
         for condition, attribute in _OF_A_PERSON.items():
-            blind = [p.id for p in concerned if attribute not in types[p.adapter.type].gives]
+            blind = [p.id for p in concerned if attribute not in p.gives]
             if getattr(rule, condition) and blind and len(blind) == len(concerned):
                 effect = "holds for everybody" if rule.effect == "deny" else "never holds"
                 sentences.append(

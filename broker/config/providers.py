@@ -65,6 +65,10 @@ def _read(reader: Reader, types: Mapping[str, ProviderType], id_: str, *, loopba
             f"restrict it, for example with {variable(party.path(_restriction(kind)))}, or set {name}=true",
         )
     _check_domains(party, values)
+    gives = kind.gives - kind.withholds(options)
+    if values["allowed_groups"] and "group" not in gives:
+        wrong = f"lets nobody in: {kind.name} tells no groups as it is set up here"
+        reader.refuse(party.path("allowed_groups"), wrong, _tell_groups(party))
     if issuer is None or values["client_id"] is None or values["timeout"] is None or values["recheck_interval"] is None:
         return None
     adapter = ProviderSettings(
@@ -97,7 +101,7 @@ def _read(reader: Reader, types: Mapping[str, ProviderType], id_: str, *, loopba
         stale_limit=values["stale_limit"] or 0,
         logout_ends_grants=values["logout_ends"] != "sessions",
         enabled_by=_enabled_by(party),
-        gives=kind.gives,
+        gives=gives,
         speaks_for=kind.speaks_for,
     )
 
@@ -150,6 +154,12 @@ def _check_domains(party: _Party, values: Mapping[str, Any]) -> None:
             f"lets nobody in: of {party.kind.name}'s addresses only those in {name} count, and it holds none of these"
         )
         party.reader.refuse(party.path("allowed_domains"), wrong, f"set {name} too, where these domains are yours")
+
+
+def _tell_groups(party: _Party) -> str:
+    needed = "service_account_file" if "service_account_file" in party.kind.options else None
+    set_it = f"set {variable(party.path(needed))}" if needed else "set the provider up to tell them"
+    return f"{set_it} (providers/README.md), or remove it"
 
 
 def _values(party: _Party, types: Mapping[str, ProviderType]) -> dict[str, Any]:

@@ -176,7 +176,14 @@ def test_a_condition_over_what_a_provider_never_gives_is_named() -> None:
 def test_a_condition_that_one_of_the_providers_gives_is_not_named() -> None:
     settings = load_from({**ONE, **rules({"group": "staff"})})
 
-    assert unmet_rules(settings.policy, settings.providers, provider_types()) == []
+    assert unmet_rules(settings.policy, settings.providers) == []
+
+
+def test_a_condition_that_needs_a_setting_which_is_not_there_is_named() -> None:
+    google = {**LOCAL, "GOOGLE_CLIENT_ID": "g", "GOOGLE_CLIENT_SECRET": "s"}
+    found = examine(None, {**google, **rules({"name": "staff", "group": "staff@example.com"})}, None, provider_types())
+
+    assert found.unmet == ('Policy rule "staff" is about group, which google never gives: it never holds',)
 
 
 def test_an_age_that_a_provider_never_states_is_named() -> None:

@@ -350,7 +350,7 @@ OPEN = ProviderType(
     build=provider_types()["oidc"].build,
     options=frozenset({"private_key"}),
     env_prefix="OPEN",
-    gives=frozenset({"user"}),
+    gives=frozenset({"user", "group"}),
     open_to_anyone=True,
 )
 OPEN_SHORT = {"OPEN_ISSUER": "https://open.example.com", "OPEN_CLIENT_ID": "b", "OPEN_CLIENT_SECRET": "s"}
@@ -378,6 +378,15 @@ def test_a_provider_that_anyone_can_sign_in_with_needs_a_restriction_in_producti
             load(None, environ, None, {"open": OPEN})
         assert "BROKER_PROVIDERS__OPEN__ALLOW_ANYONE=true" in str(caught.value)
     assert load(None, {**environ, **LOCAL}, None, {"open": OPEN}).providers
+
+
+def test_groups_that_a_provider_does_not_tell_as_it_is_set_up_let_nobody_in() -> None:
+    """Google tells groups to a service account alone; whoever forgets it would be told that the settings are good (rule G16)."""
+    google = {**LOCAL, "GOOGLE_CLIENT_ID": "g", "GOOGLE_CLIENT_SECRET": "s"}
+    with pytest.raises(SettingsError) as caught:
+        load(None, {**google, "BROKER_PROVIDERS__GOOGLE__ALLOWED_GROUPS": "staff@example.com"}, None, provider_types())
+    assert [fault.setting for fault in caught.value.faults] == ["BROKER_PROVIDERS__GOOGLE__ALLOWED_GROUPS"]
+    assert "BROKER_PROVIDERS__GOOGLE__SERVICE_ACCOUNT_FILE" in caught.value.faults[0].mend
 
 
 def test_a_secret_option_of_a_type_does_not_print() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from functools import cache
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -26,6 +28,7 @@ from providers.options import OPTIONS
 from providers.registry import build, provider_types
 from tests.broker.settings_input import LONG_SECRET, PRODUCTION
 from tests.house.test_layers import ROOT, modules
+from tests.providers.scripted_directory import key_file
 
 TYPES = provider_types([])
 README = (ROOT / "providers" / "README.md").read_text()
@@ -34,6 +37,7 @@ PARTS = {found[1]: found[2] for found in re.finditer(r"^## (.+)\n((?:.*\n)*?)(?=
 COMMON = PARTS["What holds for every provider"]
 ROWS = {found[1]: found for found in re.finditer(r"^\| \[`(\w+)`\]\(#([\w-]+)\) \|(.*)\|$", README, re.MULTILINE)}
 SPEAKS = {SpeaksFor.VERIFIED: "*verified*", SpeaksFor.LISTED: "*listed*", SpeaksFor.VOUCHED: "*vouched*"}
+KEY_FILE = "/etc/mcp-broker/google-service-account.json"
 RESOURCE = """
 [resources.files]
 url = "https://files.example.com/mcp"
@@ -76,9 +80,22 @@ def named_in_tables(text: str) -> set[str]:
 
 
 def environment(kind: str) -> dict[str, str]:
-    """Return the variables of a section as somebody would set them, with a secret."""
+    """Return the variables of a section as somebody would set them, with a secret, and with a key file that is there."""
     lines = [line for block in fenced(section(kind), "env") for line in block.splitlines()]
-    return {name: value.replace("…", LONG_SECRET) for name, _, value in (line.partition("=") for line in lines)}
+    there = {KEY_FILE: _key_file(), "…": LONG_SECRET}
+    given = dict(line.split("=", 1) for line in lines)
+    for word, instead in there.items():
+        given = {name: value.replace(word, instead) for name, value in given.items()}
+    return given
+
+
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="mcp-broker-readme-")  # gone with the process
+
+
+def _key_file() -> str:
+    return key_file(Path(_folder().name))
 
 
 @cache

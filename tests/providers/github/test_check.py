@@ -23,11 +23,12 @@ async def verdicts(github: GitHubCase) -> dict[str, tuple[Verdict, str, str]]:
     return {check.name: (check.status, check.detail, check.fix) for check in checks}
 
 
-async def test_a_good_set_up_is_all_ok() -> None:
-    """A code and a token that nobody has are refused as such, which proves the id and the secret."""
+async def test_a_good_set_up_is_all_ok_but_for_what_only_a_login_shows() -> None:
+    """A code and a token that nobody has are refused as such, which proves the id and the secret, and nothing of the callback URL."""
     async with open_github(options={"allowed_orgs": "acme"}) as github:
         found = await verdicts(github)
-        assert {status for status, _, _ in found.values()} == {Verdict.OK}
+        assert {name for name, (status, *_) in found.items() if status is not Verdict.OK} == {"redirect URI"}
+        assert found["redirect URI"][0] is Verdict.WARN
         assert list(found) == ["client id and secret", "redirect URI", "API", "groups", "who may sign in"]
         assert REDIRECT_URI in found["redirect URI"][1]
         assert not github.idp.tokens
