@@ -277,9 +277,13 @@ async def running(
     idp: ScriptedIdp | None = None,
     database: str | None = None,
     provider: Mapping[str, Any] | None = None,
+    others: Mapping[str, ScriptedIdp] | None = None,
     **changes: Any,
 ) -> AsyncIterator[BrokerUnderTest]:
-    """Run a broker with one provider `corp`, two resources and two pre-registered clients; `changes` are settings."""
+    """Run a broker with one provider `corp`, two resources and two pre-registered clients; `changes` are settings.
+
+    `others` are the IdPs of further providers among them, by the provider's id.
+    """
     idp = idp or ScriptedIdp(issuer=IDP)
     clock, entropy = FakeClock(), SystemEntropy()
     idp_clock(idp, clock)
@@ -303,7 +307,8 @@ async def running(
     store = open_store(url, sink=audit.emit, clock=clock, serving=True)
 
     def http(settings: ProviderSettings, **observe: Any) -> UpstreamHttp:
-        return open_http(settings, transport=httpx2.ASGITransport(idp.app), **observe)
+        asked = (others or {}).get(settings.id, idp)
+        return open_http(settings, transport=httpx2.ASGITransport(asked.app), **observe)
 
     app = create_app(settings, store=store, clock=clock, entropy=entropy, http=http, audit=audit)
     broker: Broker = app.state.broker

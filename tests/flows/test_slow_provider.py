@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from broker.settings import ProviderConfig
 from broker.upstream import configured
 from tests.broker.harness import IDP, BrokerUnderTest, running
 from tests.flows.test_callback import waiting
@@ -64,3 +65,26 @@ async def test_a_logout_token_is_answered_while_the_provider_hangs(broker: Broke
         form = {"logout_token": broker.idp.logout_token()}
         answer = await answered(http.post("/backchannel-logout/corp", data=form))
     assert answer.status_code == 503
+
+
+async def test_a_provider_that_hangs_keeps_nobody_from_signing_in_at_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Each provider is a failure domain of its own (architecture, section 3): more people wait for the one than a pool has places."""
+    monkeypatch.setattr(configured, "PATIENCE", SOON)
+    idp, hanging = ScriptedIdp(issuer=IDP), ScriptedIdp(issuer="https://hangs.example.com")
+    hanging.faults.delay["discovery"] = HANGS
+    parties = [replace(i.settings(), id=name, display_name=name) for name, i in (("corp", idp), ("hangs", hanging))]
+    configs = tuple(ProviderConfig(adapter=adapter) for adapter in parties)
+    async with running(tmp_path, idp=idp, others={"hangs": hanging}, providers=configs) as broker:
+        broker.oracle.outage = True
+        pages = [(browser, await browser.authorize()) for browser in (broker.browser() for _ in range(150))]
+        waiting_there = [asyncio.create_task(browser.answer(page, "provider", "hangs")) for browser, page in pages]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(SOON / 2):
+            tokens = await broker.redeem(await broker.browser().code())
+        assert tokens.status_code == 200
+        assert not any(task.done() for task in waiting_there)
+        for task in waiting_there:
+            task.cancel()
+        await asyncio.gather(*waiting_there, return_exceptions=True)
