@@ -58,17 +58,28 @@ class Limits:
     connections: int = field(default_factory=most_connections)
 
 
-class LimitedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol within limits. `waiting` holds the connections of a listener whose turn it is not, the longest waiting first."""
+@dataclass(slots=True)
+class Shared:
+    """What the connections of one listener share.
 
-    def __init__(
-        self, *, limits: Limits, waiting: dict[LimitedProtocol, None], refused: Refused | None = None, **uvicorns: Any
-    ) -> None:
+    `waiting` holds those whose turn it is not, the longest waiting first. While the listener is `leaving`, each answer is the last of its
+    connection: a client that goes on asking on an old one would ask at the very moment when it is closed.
+    """
+
+    waiting: dict[LimitedProtocol, None] = field(default_factory=dict)
+    leaving: bool = False
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol within limits."""
+
+    def __init__(self, *, limits: Limits, shared: Shared, refused: Refused | None = None, **uvicorns: Any) -> None:
         """Begin with no head and no request; `refused` answers what is no HTTP (None: uvicorn does)."""
         super().__init__(**uvicorns)
         self._refused = refused
         self._limits = limits
-        self._waiting = waiting
+        self._shared = shared
+        self._waiting = shared.waiting
         self._deadline: asyncio.TimerHandle | None = None
         self._untaken: asyncio.TimerHandle | None = None
         self._in_head = False
@@ -174,7 +185,8 @@ class LimitedProtocol(HttpToolsProtocol):
         scope["raw_path"] = url.path
         scope["query_string"] = url.query or b""
         before = self.cycle
-        self.cycle = Exchange.of(self, keep_alive=version != "1.0" and self.parser.should_keep_alive())
+        stays = version != "1.0" and self.parser.should_keep_alive() and not self._shared.leaving
+        self.cycle = Exchange.of(self, keep_alive=stays)
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:

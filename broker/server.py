@@ -1,7 +1,8 @@
 """The process that serves: two listeners, one event loop, and a stop that loses nobody's request (security rules G12, G14).
 
 What is no HTTP gets our own answer (`wire`), and no protocol but HTTP is spoken.
-SIGTERM: readiness drops, requests are still answered for the drain time, then the listeners close and in-flight requests finish.
+SIGTERM: readiness drops, requests are still answered for the drain time, each as the last of its connection, then the listeners close and
+in-flight requests finish.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import cast
 import uvicorn
 from starlette.types import ASGIApp
 
-from broker.connections import LimitedProtocol, Limits
+from broker.connections import LimitedProtocol, Limits, Shared
 from broker.settings import Address
 from broker.wire import Refused
 
@@ -32,7 +33,8 @@ class Listener(uvicorn.Server):
         self, app: ASGIApp, sock: socket.socket, *, limits: Limits | None = None, refused: Refused | None = None
     ) -> None:
         """Configure for an application whose life is managed outside; `refused` answers what is no HTTP (default: uvicorn does)."""
-        protocol = functools.partial(LimitedProtocol, limits=limits or Limits(), waiting={}, refused=refused)
+        self._shared = Shared()
+        protocol = functools.partial(LimitedProtocol, limits=limits or Limits(), shared=self._shared, refused=refused)
         super().__init__(
             uvicorn.Config(
                 app,
@@ -53,6 +55,10 @@ class Listener(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals alone."""
         yield
+
+    def leave(self) -> None:
+        """Make each answer from here on the last of its connection, and go on serving."""
+        self._shared.leaving = True
 
     async def run_until_stopped(self) -> None:
         """Serve on the socket until `should_exit`."""

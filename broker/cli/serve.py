@@ -91,6 +91,8 @@ async def _serve(began: Examined, file: Path, read: Callable[[], Examined]) -> N
     try:
         await _until_asked(stop, running)
         broker.readiness.draining = True
+        for listener in listeners:
+            listener.leave()
         audit.log("server.draining", seconds=settings.drain)
         await stop.drained(settings.drain)
     finally:

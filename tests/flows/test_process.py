@@ -130,6 +130,20 @@ def test_sigterm_drops_readiness_and_fails_no_request(tmp_path: Path):
     assert '"server.draining"' in process.written()
 
 
+def test_each_answer_during_the_drain_is_the_last_of_its_connection(tmp_path: Path):
+    """Faults survived: SIGTERM under load. Whoever keeps a connection is sent to another process in time."""
+    process = Serving(tmp_path, environment(tmp_path, BROKER_DRAIN="30s"))
+    with httpx2.Client(trust_env=False) as http:
+        assert "connection" not in http.get(process.url + "/.well-known/jwks.json").headers
+        os.kill(process._popen.pid, signal.SIGTERM)
+        process.wait_until(lambda: '"server.draining"' in process.written(), within=START)
+        for _ in range(3):
+            answer = http.get(process.url + "/.well-known/jwks.json")
+            assert (answer.status_code, answer.headers.get("connection")) == (200, "close")
+    os.kill(process._popen.pid, signal.SIGTERM)  # a second one skips the drain
+    assert process.wait(within=20) == 0
+
+
 async def _load_while_terminating(process: Serving) -> dict[str, int]:
     """Call the broker until readiness has dropped and half of the drain time is over."""
     counts = {"answered": 0, "failed": 0, "drained": 0}
