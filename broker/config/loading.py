@@ -14,7 +14,7 @@ from broker.config.policy import ambiguous_users, read_policy, unheard_addresses
 from broker.config.providers import read_providers
 from broker.config.reader import Entry, Reader
 from broker.config.resources import find, read_resources
-from broker.config.safety import check_master_key, note_warnings
+from broker.config.safety import check_listeners, check_master_key, note_warnings
 from broker.config.sources import Sources
 from broker.config.table import BROKER
 from broker.model import Resource
@@ -87,6 +87,7 @@ def examine(
         reader, values["admin_groups"], debug_login=bool(values["debug_login"]), providers=reader.ids("providers")
     )
     check_master_key(reader, values["master_key"], values["database_url"])
+    check_listeners(reader, values["bind"], values["admin_bind"])
     if not loopback:
         faults.found += faults.unsafe
     if faults.found:

@@ -10,8 +10,9 @@ from broker.config.faults import Faults
 from broker.config.places import NEW_MASTER_KEY
 from broker.config.reader import Reader
 from broker.config.sources import Path
-from broker.settings import ProviderConfig
+from broker.settings import Address, ProviderConfig
 
+EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 LEAST_SECRET = 32  # characters
 NEW_SECRET = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"  # noqa: S105 - a command
 
@@ -39,6 +40,18 @@ def check_master_key(reader: Reader, keys: tuple[bytes, ...] | None, database_ur
         reader.faults.add("BROKER_MASTER_KEY", "", f"{missing} (one is made by itself only beside a SQLite file)", mend)
     else:
         reader.faults.add_unsafe("BROKER_MASTER_KEY", "", missing, mend)
+
+
+def check_listeners(reader: Reader, public: Address | None, admin: Address | None) -> None:
+    """Note that both listeners want one port: the second could not start."""
+    if public is None or admin is None or public.port != admin.port:
+        return
+    if public.host == admin.host or EVERYWHERE & {public.host, admin.host}:
+        reader.refuse(
+            ("admin_bind",),
+            f"has port {admin.port}, which BROKER_BIND takes",
+            "give probes and metrics a port of their own",
+        )
 
 
 def note_warnings(

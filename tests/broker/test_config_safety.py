@@ -115,6 +115,26 @@ def test_an_admin_listener_that_others_can_reach_is_allowed_and_warned_about() -
     assert not any("BROKER_ADMIN_BIND" in warning for warning in load_from(PRODUCTION).warnings)
 
 
+@pytest.mark.parametrize(
+    ("public", "admin"),
+    [("127.0.0.1:9", "127.0.0.1:9"), ("0.0.0.0:9", "127.0.0.1:9"), ("10.0.0.7:9", "[::]:9"), ("127.0.0.1:8081", None)],
+)
+def test_two_listeners_on_one_port_are_a_fault_before_the_start(public: str, admin: str | None) -> None:
+    """Settings: all faults at once; `config validate` must not call good what cannot start."""
+    given = {"BROKER_BIND": public, **({"BROKER_ADMIN_BIND": admin} if admin else {})}
+    setting, _, wrong, _ = only_fault(given)
+
+    assert setting == "BROKER_ADMIN_BIND"
+    assert public.rpartition(":")[2] in wrong
+    assert load_from({**given, "BROKER_ADMIN_BIND": "127.0.0.1:10"}).admin_bind.port == 10
+
+
+def test_two_listeners_may_have_one_port_on_two_addresses() -> None:
+    given = {"BROKER_BIND": "10.0.0.7:9", "BROKER_ADMIN_BIND": "127.0.0.1:9"}
+
+    assert load_from(given).admin_bind.port == 9
+
+
 @pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0"])
 def test_trusting_everybodys_forwarded_headers_is_warned_about(network: str) -> None:
     """Security rule G2."""
