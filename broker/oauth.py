@@ -184,6 +184,12 @@ class RequestNotSupported(OAuthError):
     code, status, description = "request_not_supported", 400, "Request objects are not supported."
 
 
+class RequestUriNotSupported(OAuthError):
+    """OpenID Connect Core section 3.1.2.6."""
+
+    code, status, description = "request_uri_not_supported", 400, "Request objects are not supported."
+
+
 class InvalidRedirectUri(OAuthError):
     """RFC 7591 section 3.2.2."""
 

@@ -16,6 +16,7 @@ from broker.oauth import (
     OAuthError,
     Reason,
     RequestNotSupported,
+    RequestUriNotSupported,
     UnauthorizedClient,
     UnsupportedResponseType,
 )
@@ -66,7 +67,9 @@ def parse(
 
 def _no_request_object(query: Query) -> None:
     """OpenID Connect Core section 6: never fetched, never read (rule C12)."""
-    if query.get("request") is not None or query.get("request_uri") is not None:
+    if query.get("request_uri") is not None:
+        raise RequestUriNotSupported(Reason.PARAMETER_UNSUPPORTED)
+    if query.get("request") is not None:
         raise RequestNotSupported(Reason.PARAMETER_UNSUPPORTED)
 
 

@@ -105,7 +105,7 @@ async def test_only_the_port_of_a_loopback_redirect_may_vary(broker: BrokerUnder
         ({"resource": FILES.url + "#x"}, "invalid_target"),
         ({"resource": None}, "invalid_target"),
         ({"request": "eyJ.e.x"}, "request_not_supported"),
-        ({"request_uri": "https://evil.example/r"}, "request_not_supported"),
+        ({"request_uri": "https://evil.example/r"}, "request_uri_not_supported"),
         ({"authorization_details": "[]"}, "invalid_request"),
         ({"prompt": "none"}, "interaction_required"),
         ({"max_age": "soon"}, "invalid_request"),
@@ -172,7 +172,7 @@ async def test_a_resource_is_matched_tolerantly_and_minted_as_registered(broker:
 async def test_request_objects_are_never_fetched(broker: BrokerUnderTest):
     """Security rule C12: the tests refuse every socket, so a fetch would fail loudly; nothing reaches the provider either."""
     answer = await broker.browser().authorize(request_uri="https://idp.example.com/jwks")
-    assert query_of(answer)["error"] == "request_not_supported"
+    assert query_of(answer)["error"] == "request_uri_not_supported"
     assert broker.idp.requests == []
 
 
