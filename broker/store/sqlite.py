@@ -77,11 +77,14 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Finish what was accepted, then disconnect."""
+        # Readers first: whoever disconnects last writes the log back into the file, which a reader cannot.
+        self._hot.close()
+        self._cold.close()
         if self._writer is not None:
             await self._writer.close()
             await self._checkpoints.stop()
             self._writer = None
-        self._hot.close()
+        self._hot.close()  # opened anew by who read meanwhile
         self._cold.close()
         if self._lock is not None:
             self._lock.release()

@@ -99,6 +99,16 @@ async def test_every_file_is_private(files: Keeper, path: Path):
     }
 
 
+async def test_after_a_clean_stop_everything_stands_in_the_file(files: Keeper, path: Path):
+    """Faults survived: whoever moves the database of a stopped broker moves all of it."""
+    store = await files.open(serving=True)
+    handle = await give_grant(store)
+    await stored(store)  # a reader of each kind is open
+    assert await store.find_grant_by_handle(handle)
+    await files.close()
+    assert {file.name for file in path.parent.iterdir()} == {"broker.db", "broker.db.lock"}
+
+
 async def test_a_file_that_others_could_read_is_taken_from_them(files: Keeper, path: Path):
     """Rule G11: a copy from a backup, for example."""
     os.close(os.open(path, os.O_CREAT, 0o644))
