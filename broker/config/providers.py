@@ -57,18 +57,9 @@ def _read(reader: Reader, types: Mapping[str, ProviderType], id_: str, *, loopba
     if issuer is not None:
         reader.derive(party.path("issuer"), issuer, "the other options")
     if is_open(kind, values, options, issuer) and not values["allow_anyone"]:
-        name = variable(party.path("allow_anyone"))
-        reader.faults.add_unsafe(
-            name,
-            "",
-            f"anyone on the internet could sign in: providers of type {kind.name} are open and nothing restricts this one",
-            f"restrict it, for example with {variable(party.path(_restriction(kind)))}, or set {name}=true",
-        )
+        _tell_open(party)
     _check_domains(party, values)
-    gives = kind.gives - kind.withholds(options)
-    if values["allowed_groups"] and "group" not in gives:
-        wrong = f"lets nobody in: {kind.name} tells no groups as it is set up here"
-        reader.refuse(party.path("allowed_groups"), wrong, _tell_groups(party))
+    gives = _given(party, values, options)
     if issuer is None or values["client_id"] is None or values["timeout"] is None or values["recheck_interval"] is None:
         return None
     adapter = ProviderSettings(
@@ -154,6 +145,25 @@ def _check_domains(party: _Party, values: Mapping[str, Any]) -> None:
             f"lets nobody in: of {party.kind.name}'s addresses only those in {name} count, and it holds none of these"
         )
         party.reader.refuse(party.path("allowed_domains"), wrong, f"set {name} too, where these domains are yours")
+
+
+def _tell_open(party: _Party) -> None:
+    name = variable(party.path("allow_anyone"))
+    party.reader.faults.add_unsafe(
+        name,
+        "",
+        f"anyone on the internet could sign in: providers of type {party.kind.name} are open and nothing restricts this one",
+        f"restrict it, for example with {variable(party.path(_restriction(party.kind)))}, or set {name}=true",
+    )
+
+
+def _given(party: _Party, values: Mapping[str, Any], options: Mapping[str, str]) -> frozenset[str]:
+    """Return what this provider tells as it is set up; refuse groups that it never tells: they would let nobody in."""
+    gives = party.kind.gives - party.kind.withholds(options)
+    if values["allowed_groups"] and "group" not in gives:
+        wrong = f"lets nobody in: {party.kind.name} tells no groups as it is set up here"
+        party.reader.refuse(party.path("allowed_groups"), wrong, _tell_groups(party))
+    return gives
 
 
 def _tell_groups(party: _Party) -> str:
