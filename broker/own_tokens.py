@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from broker.keys import SigningKeys
 from broker.model import Grant
@@ -17,18 +16,10 @@ from broker.protocol import access_token, jws, refresh_token
 from broker.protocol.access_token import AccessToken
 from broker.store.base import Store
 
-REMEMBERED = 4096  # verified tokens, about 1.5 kB each
+T = TypeVar("T")
+REMEMBERED = 16_384  # tokens whose signature held, about 170 bytes each
+READ = 1024  # those that were asked about last, with what they say: about 1.5 kB each
 MOST_HEADERS = 64  # there is one for each key and type
-
-
-@dataclass(slots=True)
-class _Verified:
-    """A token whose signature held: its key, type and claims, and what they come to once somebody asked."""
-
-    kid: str
-    typ: str | None
-    claims: Mapping[str, Any]
-    token: AccessToken | None = None
 
 
 class OwnTokens:
@@ -40,8 +31,10 @@ class OwnTokens:
         self._issuer = issuer
         self._store = store
         self._keys = keys
-        self._verified: dict[bytes, _Verified] = {}  # by a token's SHA-256; losing an entry costs one verification
-        self._headers: dict[str, tuple[str, str]] = {}  # an encoded header of ours -> its key and type
+        # By a token's SHA-256: its key and type where its signature held, and what it says. Losing an entry costs doing it again.
+        self._verified: dict[bytes, tuple[str, str | None]] = {}
+        self._read: dict[bytes, AccessToken] = {}
+        self._headers: dict[str, tuple[str, str | None]] = {}  # an encoded header of ours -> its key and type
 
     async def refresh_token(self, text: str) -> tuple[Grant, int] | None:
         """Return the grant and the generation of a genuine refresh token; None for anything else. Raises StoreUnavailable."""
@@ -57,16 +50,17 @@ class OwnTokens:
         """Return a genuine access token that has not expired at `now` (seconds); raises InvalidToken, StoreUnavailable."""
         key = hashlib.sha256(text.encode()).digest()
         found = self._verified.get(key)
-        if found is None or self._keys.verification_key(found.kid) is None:
+        if found is None or self._keys.verification_key(found[0]) is None:
             found = await self._verify(text)
-            self._keep(key, found)
-        token = found.token
+            _keep(self._verified, key, found, most=self._size)
+        token = self._read.get(key)
         if token is None:
-            token = found.token = access_token.read(found.typ, found.claims, issuer=self._issuer)
+            token = access_token.read(found[1], _claims(text), issuer=self._issuer)
+            _keep(self._read, key, token, most=READ)
         access_token.check_time(token, now=now)
         return token
 
-    def minted(self, text: str, claims: Mapping[str, Any]) -> None:
+    def minted(self, text: str) -> None:
         """Remember a token that was signed here a moment ago: whoever is asked about it need not verify our own signature."""
         header = text.partition(".")[0]
         known = self._headers.get(header)
@@ -75,19 +69,27 @@ class OwnTokens:
                 self._headers.clear()
             members = jws.decode_object(jws.decode_base64url(header))
             known = self._headers[header] = (members["kid"], members["typ"])
-        self._keep(hashlib.sha256(text.encode()).digest(), _Verified(*known, claims))
+        _keep(self._verified, hashlib.sha256(text.encode()).digest(), known, most=self._size)
 
-    def _keep(self, key: bytes, verified: _Verified) -> None:
-        if len(self._verified) >= self._size:
-            del self._verified[next(iter(self._verified))]
-        self._verified[key] = verified
-
-    async def _verify(self, text: str) -> _Verified:
+    async def _verify(self, text: str) -> tuple[str, str | None]:
         try:
             unverified = jws.parse(text)
             key = await self._keys.find_verification_key(unverified.kid)
             if key is None:
                 raise InvalidToken(Reason.TOKEN_SIGNATURE, "unknown key")
-            return _Verified(unverified.kid, unverified.typ, jws.decode_object(jws.verify(unverified, key)))
+            jws.decode_object(jws.verify(unverified, key))
         except jws.JwsRefused as refused:
             raise InvalidToken(Reason.TOKEN_SIGNATURE, refused.reason) from None
+        return unverified.kid, unverified.typ
+
+
+def _claims(text: str) -> Mapping[str, Any]:
+    """Return what a token says whose signature held."""
+    return jws.decode_object(jws.decode_base64url(text.split(".")[1]))
+
+
+def _keep(remembered: dict[bytes, T], key: bytes, value: T, *, most: int) -> None:
+    """Remember a value; the oldest goes when there are too many."""
+    if len(remembered) >= most:
+        del remembered[next(iter(remembered))]
+    remembered[key] = value

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from broker.clock import Clock
 from broker.keys import SigningKeys
@@ -17,7 +16,7 @@ from broker.oauth import InvalidGrant, Reason
 from broker.protocol import access_token, refresh_token
 
 TokenResponse = Mapping[str, str | int]
-Minted = Callable[[str, Mapping[str, Any]], object]
+Minted = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +40,7 @@ class TokenIssuer:
     def __init__(
         self, issuer: str, signing_alg: str, *, keys: SigningKeys, clock: Clock, minted: Minted | None = None
     ) -> None:
-        """`signing_alg` is taken for resources that name none of their own; `minted` is told every access token and its claims."""
+        """`signing_alg` is taken for resources that name none of their own; `minted` is told every access token."""
         self._minted = minted
         self._issuer = issuer
         self._signing_alg = signing_alg
@@ -63,7 +62,7 @@ class TokenIssuer:
         alg = resource.signing_alg or self._signing_alg
         token = await self._keys.sign(claims, alg=alg, typ=resource.token_typ)
         if self._minted is not None:
-            self._minted(token, claims)
+            self._minted(token)
         response: dict[str, str | int] = {
             "access_token": token,
             "token_type": "Bearer",

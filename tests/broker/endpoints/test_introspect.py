@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from broker import own_tokens
 from broker.endpoints.introspect import Introspect
 from broker.own_tokens import OwnTokens
 from tests.broker.records import ISSUER, make_resource
@@ -127,14 +128,15 @@ async def test_a_verified_signature_is_remembered_but_liveness_is_not(house: Tok
     assert not await house.active(body["access_token"])
 
 
-async def test_what_is_remembered_is_bounded(house: TokenHouse):
+async def test_what_is_remembered_is_bounded(house: TokenHouse, monkeypatch: pytest.MonkeyPatch):
     """Architecture, section 9: caches are bounded, and losing an entry changes no answer."""
+    monkeypatch.setattr(own_tokens, "READ", 1)
     tokens = OwnTokens(ISSUER, store=house.store, keys=house.keys, remembered=2)
     issued = [(await house.tokens())["access_token"] for _ in range(3)]
     for _ in range(2):
         found = [await tokens.access_token(token, now=house.clock.now()) for token in issued]
         assert [token.jti for token in found] == [decoded(token)[1]["jti"] for token in issued]
-    assert len(tokens._verified) == 2
+    assert (len(tokens._verified), len(tokens._read)) == (2, 1)
 
 
 @pytest.mark.parametrize(
