@@ -9,7 +9,6 @@ from broker.model import AuthorizationCode, Client
 from broker.oauth import InvalidGrant, Reason
 from broker.protocol import pkce
 
-LIFETIME = 60  # seconds
 MAX_WRONG_ATTEMPTS = 5
 RETRY_WINDOW = 5  # seconds after its redemption in which a second one is the client's own retry
 WRONG_VERIFIER = frozenset({Reason.VERIFIER_MALFORMED, Reason.VERIFIER_MISMATCH})
