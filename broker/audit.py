@@ -129,14 +129,14 @@ class Audit:
             client_id=_text(client_id),
             resource=_text(resource),
             grant_id=_text(grant_id),
-            fields={k: fit(k, v) for k, v in fields.items() if v is not None},
+            fields=_fitting(fields),
         )
 
     def emit(self, events: Sequence[AuditEvent]) -> None:
         """Log events that are stored; the store calls this after its commit."""
         # Whatever the level: the trail is not chatter.
-        lines = [_encode_json(_members(event)) for event in events]  # clean since `event` made them
-        self._write([self._as_configured("info", e.name, line) for e, line in zip(events, lines, strict=True)])
+        # Clean they are since `event` made them.
+        self._write([self._as_configured("info", e.name, _encode_json(_members(e))) for e in events])
         for listener in self._listeners:
             for event in events:
                 listener(event)
@@ -144,15 +144,10 @@ class Audit:
     def log(self, name: str, level: str = "info", **fields: Unpack[Fields]) -> None:
         """Log something that changes nothing. `name` is fixed text of ours. Raises TypeError as above."""
         if LEVELS[level] >= self._level:
-            body = {
-                "event": name,
-                "level": level,
-                "at": int(time.time()),
-                "request_id": request_id.get() or None,
-                **{k: fit(k, v) for k, v in fields.items() if v is not None},
-            }
-            line = json.dumps({k: v for k, v in body.items() if v is not None})
-            self._write([self._as_configured(level, name, line)])
+            body: dict[str, Scalar] = {"event": name, "level": level, "at": int(time.time())}
+            if asked := request_id.get():
+                body["request_id"] = asked
+            self._write([self._as_configured(level, name, _encode_json({**body, **_fitting(fields)}))])
 
     def _as_configured(self, level: str, name: str, line: str) -> str:
         if self._text:
@@ -161,6 +156,10 @@ class Audit:
             pairs = (f"{k}={json.dumps(v)}" for k, v in fields.items() if k not in ("event", "level"))
             line = " ".join([at, level.upper(), name, *pairs])
         return line
+
+
+def _fitting(fields: Fields) -> dict[str, Scalar]:
+    return {name: fit(name, value) for name, value in fields.items() if value is not None}
 
 
 def _text(value: str | None) -> str | None:

@@ -77,15 +77,18 @@ class OwnTokens:
             key = await self._keys.find_verification_key(unverified.kid)
             if key is None:
                 raise InvalidToken(Reason.TOKEN_SIGNATURE, "unknown key")
-            jws.decode_object(jws.verify(unverified, key))
+            jws.verify(unverified, key)
         except jws.JwsRefused as refused:
             raise InvalidToken(Reason.TOKEN_SIGNATURE, refused.reason) from None
         return unverified.kid, unverified.typ
 
 
 def _claims(text: str) -> Mapping[str, Any]:
-    """Return what a token says whose signature held."""
-    return jws.decode_object(jws.decode_base64url(text.split(".")[1]))
+    """Return what a token says whose signature held; raises InvalidToken where that is no object."""
+    try:
+        return jws.decode_object(jws.decode_base64url(text.split(".")[1]))
+    except jws.JwsRefused as refused:
+        raise InvalidToken(Reason.TOKEN_SIGNATURE, refused.reason) from None
 
 
 def _keep(remembered: dict[bytes, T], key: bytes, value: T, *, most: int) -> None:

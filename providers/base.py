@@ -280,9 +280,9 @@ def no_faults(_settings: ProviderSettings) -> tuple[str, ...]:
     return ()
 
 
-def nothing_withheld(_options: Mapping[str, str]) -> frozenset[str]:
+def nothing_withheld(_options: Mapping[str, str]) -> Mapping[str, str]:
     """Return that everything a type gives is given: for types that need no setting for it."""
-    return frozenset()
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,8 +294,8 @@ class ProviderType:
     setting that each gives: those under the prefix like any short form, others only beside one, or with a client secret among them;
     `issuer_from` derives the issuer from the options of a short or long form where `ISSUER` is absent (None: it is required);
     `faults` says in sentences what is wrong with settings (none: nothing), and `build` raises ProviderSettingsError for the same;
-    `gives` are the policy attributes that it can know, of ATTRIBUTES, and `withholds` says which of them not with these options;
-    `speaks_for` says whose e-mail addresses count;
+    `gives` are the policy attributes that it can know, of ATTRIBUTES, and `withholds` says which of them not with these options, and
+    the option that each waits for; `speaks_for` says whose e-mail addresses count;
     `open_to_anyone` says whether strangers can sign in without a restriction, perhaps depending on the options and on
     `issuer`, which stands among them.
     """
@@ -308,7 +308,7 @@ class ProviderType:
     aliases: Mapping[str, str] = field(default_factory=dict)
     issuer_from: Callable[[Mapping[str, str]], str | None] | None = None
     gives: frozenset[str] = frozenset({"user", "domain", "group", "role", "acr", "amr", "auth_time"})
-    withholds: Callable[[Mapping[str, str]], frozenset[str]] = nothing_withheld
+    withholds: Callable[[Mapping[str, str]], Mapping[str, str]] = nothing_withheld
     speaks_for: SpeaksFor = SpeaksFor.VERIFIED
     open_to_anyone: bool | Callable[[Mapping[str, str]], bool] = False
     faults: Callable[[ProviderSettings], tuple[str, ...]] = no_faults

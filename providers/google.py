@@ -106,9 +106,9 @@ def _names_domains(settings: ProviderSettings) -> bool:
         return False
 
 
-def withholds(options: Mapping[str, str]) -> frozenset[str]:
-    """Return what Google does not tell as it is set up: groups only to a service account."""
-    return frozenset() if options.get("service_account_file") else frozenset({"group"})
+def withholds(options: Mapping[str, str]) -> Mapping[str, str]:
+    """Return what Google does not tell as it is set up, and the option it waits for: groups, told to a service account alone."""
+    return {} if options.get("service_account_file") else {"group": "service_account_file"}
 
 
 def _has_directory(settings: ProviderSettings) -> bool:

@@ -32,9 +32,9 @@ from broker.config.kinds import duration
 from broker.config.resources import find
 from broker.model import Client, ClientSource, Identity, Resource
 from broker.oauth import InvalidScope
-from broker.policy import NOT_SUPPOSED, AccessRequest, Explanation, Policy
-from broker.policy.of_client import narrowed
-from broker.protocol.scope import allowed, requested
+from broker.policy import NOT_SUPPOSED, AccessRequest, Policy
+from broker.policy.of_client import explained
+from broker.protocol.scope import requested
 from broker.settings import Settings
 
 EXAMPLE = "Example: mcp-broker policy explain --user alice@example.com --client inspector --resource files --scope files:write"
@@ -155,7 +155,7 @@ def explain(
     asked = _Question(user, client, _resource(settings, resource), " ".join(scope) if scope else None, supposed)
     policy = Policy(settings)
     found, blocked = at_desk(settings, asked.requests)
-    told = [Told(sign_in, request, _explained(policy, request, blocked=blocked)) for sign_in, request in found]
+    told = [Told(sign_in, request, explained(policy, request, blocked=blocked)) for sign_in, request in found]
     if as_json:
         print_json(as_object(told))
     else:
@@ -163,12 +163,6 @@ def explain(
             typer.echo(plain(line))
     if not told[0].why.decision.allowed:
         raise typer.Exit(REFUSED)
-
-
-def _explained(policy: Policy, request: AccessRequest, *, blocked: bool) -> Explanation:
-    """Return why the app gets what it gets: the policy's decision, within the app's own scope."""
-    within = replace(request, scopes=allowed(request.client, request.resource, request.scopes))
-    return narrowed(policy.explain(within), request, blocked=blocked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,17 +159,14 @@ def _tell_open(party: _Party) -> None:
 
 def _given(party: _Party, values: Mapping[str, Any], options: Mapping[str, str]) -> frozenset[str]:
     """Return what this provider tells as it is set up; refuse groups that it never tells: they would let nobody in."""
-    gives = party.kind.gives - party.kind.withholds(options)
+    withheld = party.kind.withholds(options)
+    gives = party.kind.gives - withheld.keys()
     if values["allowed_groups"] and "group" not in gives:
         wrong = f"lets nobody in: {party.kind.name} tells no groups as it is set up here"
-        party.reader.refuse(party.path("allowed_groups"), wrong, _tell_groups(party))
+        needed = withheld.get("group")
+        mend = f"set {variable(party.path(needed))}" if needed else "set the provider up to tell them"
+        party.reader.refuse(party.path("allowed_groups"), wrong, f"{mend} (providers/README.md), or remove it")
     return gives
-
-
-def _tell_groups(party: _Party) -> str:
-    needed = "service_account_file" if "service_account_file" in party.kind.options else None
-    set_it = f"set {variable(party.path(needed))}" if needed else "set the provider up to tell them"
-    return f"{set_it} (providers/README.md), or remove it"
 
 
 def _values(party: _Party, types: Mapping[str, ProviderType]) -> dict[str, Any]:

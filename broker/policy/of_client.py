@@ -5,18 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from broker.policy.decision import CLIENT, AccessRequest, refusal
+from broker.policy.engine import Policy
 from broker.policy.explain import Explanation
 from broker.protocol.scope import allowed
 
 
-def narrowed(told: Explanation, asked: AccessRequest, *, blocked: bool) -> Explanation:
-    """Return what was explained of the scopes that the client may ask for, with what becomes of the rest of those asked."""
+def explained(policy: Policy, asked: AccessRequest, *, blocked: bool) -> Explanation:
+    """Return the policy's decision on the scopes that the client may ask for, with what becomes of the rest of those asked."""
     client, scopes = asked.client, asked.scopes
+    within = allowed(client, asked.resource, scopes)
+    told = policy.explain(replace(asked, scopes=within))
     if blocked:
         lift = f"Lifting the block: mcp-broker clients unblock {client.client_id}"
         decision = refusal(CLIENT, f"client {client.client_id} is blocked")
         return replace(told, decision=decision, withheld=scopes, remedies=(lift,))
-    within = allowed(client, asked.resource, scopes)
     beyond = tuple(scope for scope in scopes if scope not in within)
     if not beyond:
         return told
