@@ -243,31 +243,33 @@ async def test_a_request_that_takes_long_is_not_cut_off():
         assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
 
 
+@asynccontextmanager
+async def deaf_client(app: App, port: int, request: bytes) -> AsyncIterator[socket.socket]:
+    """A client that asks for more than fits into all buffers, and does not read."""
+    app.answer = b"a" * ALL_BUFFERS
+    with socket.create_connection(("127.0.0.1", port)) as deaf:
+        deaf.sendall(request)
+        await until(lambda: bool(app.asked))
+        yield deaf
+
+
 @pytest.mark.parametrize("request_", [GOOD * 2, CLOSING], ids=["kept", "closing"])
 async def test_an_answer_that_is_not_taken_ends_the_connection(request_: bytes):
     """Rule G14: whoever asks and never reads keeps no place, also while the connection closes."""
-    async with listening(Limits(seconds=0.3)) as (app, port):
-        app.answer = b"a" * ALL_BUFFERS
-        with socket.create_connection(("127.0.0.1", port)) as deaf:
-            deaf.sendall(request_)
-            await until(lambda: bool(app.asked))
-            await asyncio.sleep(0.6)
-            deaf.setblocking(False)
-            reader, writer = await asyncio.open_connection(sock=deaf)
-            assert len(await everything(reader)) < ALL_BUFFERS
-            writer.close()
+    async with listening(Limits(seconds=0.3)) as (app, port), deaf_client(app, port, request_) as deaf:
+        await asyncio.sleep(0.6)
+        deaf.setblocking(False)
+        reader, writer = await asyncio.open_connection(sock=deaf)
+        assert len(await everything(reader)) < ALL_BUFFERS
+        writer.close()
 
 
 @pytest.mark.parametrize("request_", [GOOD * 2, CLOSING], ids=["kept", "closing"])
 async def test_whoever_does_not_take_an_answer_gives_way(request_: bytes):
     """Rule G14: a crowd that asks and never reads keeps nobody out."""
-    async with listening(Limits(connections=1)) as (app, port):
-        app.answer = b"a" * ALL_BUFFERS
-        with socket.create_connection(("127.0.0.1", port)) as deaf:
-            deaf.sendall(request_)
-            await until(lambda: bool(app.asked))
-            app.answer = b"ok"
-            assert await status(port) == b"200"
+    async with listening(Limits(connections=1)) as (app, port), deaf_client(app, port, request_):
+        app.answer = b"ok"
+        assert await status(port) == b"200"
 
 
 async def test_a_long_answer_is_given_to_whoever_reads_it():

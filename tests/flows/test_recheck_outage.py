@@ -6,21 +6,29 @@ import asyncio
 from pathlib import Path
 
 from broker.upstream.outage import ASKED_AGAIN
+from tests.broker.harness import BrokerUnderTest
 from tests.flows.test_recheck import INTERVAL, change, house, tokens_of, upstream_refreshes
 from tests.providers import scripted_faults as faulty
+from tests.providers.scripted_idp import ScriptedIdp
 
 LIMIT = 600
 AGAIN = int(ASKED_AGAIN)
 
 
+async def two_people_and_an_outage(broker: BrokerUnderTest, idp: ScriptedIdp) -> tuple[str, str]:
+    """Return the refresh tokens of alice and bob, of whom the provider is to be asked again just when it is down."""
+    alice = (await tokens_of(broker))["refresh_token"]
+    idp.sign_in_as = "bob"
+    bob = (await tokens_of(broker))["refresh_token"]
+    idp.faults.answers["refresh"] = faulty.DOWN
+    broker.clock.forward(INTERVAL)
+    return alice, bob
+
+
 async def test_after_an_outage_was_seen_refreshes_ask_nobody_for_a_while(tmp_path: Path):
     """Each waited its five seconds, for every person, as long as the outage lasted."""
     async with house(tmp_path, provider={"stale_limit": LIMIT}) as (broker, idp):
-        alice = (await tokens_of(broker))["refresh_token"]
-        idp.sign_in_as = "bob"
-        bob = (await tokens_of(broker))["refresh_token"]
-        idp.faults.answers["refresh"] = faulty.DOWN
-        broker.clock.forward(INTERVAL)
+        alice, bob = await two_people_and_an_outage(broker, idp)
         first = await broker.refresh(alice)
         asked = upstream_refreshes(idp)
         assert asked > 3, "an outage of a second is waited out"
@@ -36,11 +44,7 @@ async def test_after_an_outage_was_seen_refreshes_ask_nobody_for_a_while(tmp_pat
 async def test_it_is_asked_again_and_the_end_of_the_outage_is_found(tmp_path: Path):
     """Rule B16: of many who come when it is time one asks, and what it hears counts for all."""
     async with house(tmp_path, provider={"stale_limit": LIMIT}) as (broker, idp):
-        alice = (await tokens_of(broker))["refresh_token"]
-        idp.sign_in_as = "bob"
-        bob = (await tokens_of(broker))["refresh_token"]
-        idp.faults.answers["refresh"] = faulty.DOWN
-        broker.clock.forward(INTERVAL)
+        alice, bob = await two_people_and_an_outage(broker, idp)
         alice = (await broker.refresh(alice)).json()["refresh_token"]
         asked = upstream_refreshes(idp)
         broker.clock.forward(AGAIN)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,19 @@ from typer.testing import CliRunner, Result
 from broker.cli import app
 
 ISSUER = "http://localhost:8080"
+
+
+def served(rules: Sequence[object], scopes: dict[str, str]) -> dict[str, str]:
+    """Return the settings of a broker with a provider, the MCP server `files`, the app `app` and rules."""
+    return {
+        "OIDC_ISSUER": "https://idp.example.com",
+        "OIDC_CLIENT_ID": "b",
+        "OIDC_CLIENT_SECRET": "s",
+        "BROKER_RESOURCES__FILES__URL": "https://files.example.com/mcp",
+        "BROKER_RESOURCES__FILES__SCOPES": json.dumps(scopes),
+        "BROKER_CLIENTS__APP__REDIRECT_URIS": "http://127.0.0.1/cb",
+        "BROKER_POLICY": json.dumps(rules),
+    }
 
 
 class Terminal:

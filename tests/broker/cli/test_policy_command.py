@@ -13,7 +13,7 @@ import pytest
 from broker.clock import SystemClock
 from broker.model import Client, ClientSource, Identity
 from broker.store.open import open_store
-from tests.broker.cli.terminal import Terminal
+from tests.broker.cli.terminal import Terminal, served
 from tests.broker.records import make_identity
 from tests.broker.store.keeper import make_session
 
@@ -37,15 +37,7 @@ ASK = ("policy", "explain", "--client", "app", "--resource", "files")
 @pytest.fixture
 def shell(terminal: Terminal) -> Terminal:
     """A terminal with an MCP server, a provider and rules."""
-    terminal.env |= {
-        "OIDC_ISSUER": "https://idp.example.com",
-        "OIDC_CLIENT_ID": "b",
-        "OIDC_CLIENT_SECRET": "s",
-        "BROKER_RESOURCES__FILES__URL": "https://files.example.com/mcp",
-        "BROKER_RESOURCES__FILES__SCOPES": '{"files:read": "Read", "files:write": "Write"}',
-        "BROKER_CLIENTS__APP__REDIRECT_URIS": "http://127.0.0.1/cb",
-        "BROKER_POLICY": json.dumps(RULES),
-    }
+    terminal.env |= served(RULES, {"files:read": "Read", "files:write": "Write"})
     return terminal
 
 

@@ -13,7 +13,7 @@ import pytest
 from broker.clock import SystemClock
 from broker.model import Identity
 from broker.store.open import open_store
-from tests.broker.cli.terminal import Terminal
+from tests.broker.cli.terminal import Terminal, served
 from tests.broker.records import make_identity
 from tests.broker.store.keeper import give_grant, make_session, unheard
 
@@ -24,15 +24,7 @@ RULES = [{"name": "read", "group": "staff", "scopes": ["files:read"]}]
 
 @pytest.fixture
 def shell(terminal: Terminal) -> Terminal:
-    terminal.env |= {
-        "OIDC_ISSUER": "https://idp.example.com",
-        "OIDC_CLIENT_ID": "b",
-        "OIDC_CLIENT_SECRET": "s",
-        "BROKER_RESOURCES__FILES__URL": FILES,
-        "BROKER_RESOURCES__FILES__SCOPES": '{"files:read": "Read"}',
-        "BROKER_CLIENTS__APP__REDIRECT_URIS": "http://127.0.0.1/cb",
-        "BROKER_POLICY": json.dumps(RULES),
-    }
+    terminal.env |= served(RULES, {"files:read": "Read"})
     return terminal
 
 
